@@ -1,0 +1,147 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let features: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "portcullis",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "portcullis", targets: ["PortcullisCommand"]),
+        .executable(name: "portcullis-bench", targets: ["PortcullisBench"]),
+        .library(name: "PortcullisClient", targets: ["PortcullisClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // C: module maps and shims only.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        // No pkgConfig: hiredis' file carries a flag that every build would warn about; the module map links it.
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(name: "CLinux"),
+
+        // Pure: values, machines, and bytes to values.
+        .target(name: "PortcullisCore", swiftSettings: features),
+        .target(name: "PortcullisWire", dependencies: ["PortcullisCore"], swiftSettings: features),
+
+        // Owners of what is not pure.
+        .target(name: "PortcullisCrypto", dependencies: ["COpenSSL"], swiftSettings: features),
+        .target(
+            name: "PortcullisTokens",
+            dependencies: ["PortcullisCore", "PortcullisWire", "PortcullisCrypto"],
+            swiftSettings: features
+        ),
+        .target(name: "PortcullisReactor", dependencies: ["CLinux"], swiftSettings: features),
+        .target(
+            name: "PortcullisRedis",
+            dependencies: ["CHiredis", "PortcullisCore", "PortcullisWire"],
+            swiftSettings: features
+        ),
+
+        // The two planes.
+        .target(
+            name: "PortcullisGate",
+            dependencies: [
+                "PortcullisCore", "PortcullisWire", "PortcullisTokens", "PortcullisReactor", "PortcullisRedis",
+            ],
+            swiftSettings: features
+        ),
+        .target(
+            name: "PortcullisControl",
+            dependencies: [
+                "PortcullisGate",
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: features
+        ),
+
+        // What people run and embed.
+        .target(
+            name: "PortcullisClient",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            swiftSettings: features
+        ),
+        .executableTarget(
+            name: "PortcullisCommand",
+            dependencies: [
+                "PortcullisControl", "PortcullisClient",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: features
+        ),
+        .executableTarget(
+            name: "PortcullisBench",
+            dependencies: [
+                "PortcullisGate",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: features
+        ),
+
+        // Tests: one folder a module, and what they share.
+        .target(
+            name: "TestKit",
+            dependencies: ["CLinux"],
+            path: "Tests/TestKit",
+            swiftSettings: features
+        ),
+        .testTarget(name: "PortcullisCoreTests", dependencies: ["PortcullisCore", "TestKit"], swiftSettings: features),
+        .testTarget(
+            name: "PortcullisWireTests",
+            dependencies: ["PortcullisCore", "PortcullisWire", "TestKit"],
+            swiftSettings: features
+        ),
+        .testTarget(
+            name: "PortcullisTokensTests",
+            dependencies: ["PortcullisCore", "PortcullisWire", "PortcullisCrypto", "PortcullisTokens", "TestKit"],
+            swiftSettings: features
+        ),
+        .testTarget(name: "PortcullisReactorTests", dependencies: ["PortcullisReactor"], swiftSettings: features),
+        .testTarget(
+            name: "PortcullisRedisTests",
+            dependencies: ["PortcullisRedis", "PortcullisCore", "TestKit"],
+            swiftSettings: features
+        ),
+        .testTarget(
+            name: "PortcullisControlTests",
+            dependencies: ["PortcullisControl", "TestKit"],
+            swiftSettings: features
+        ),
+        .testTarget(
+            name: "PortcullisClientTests",
+            dependencies: [
+                "PortcullisClient", "TestKit",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            swiftSettings: features
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)
