@@ -1,4 +1,4 @@
-import PortcullisCore
+public import PortcullisCore
 
 /// Why bytes are not strict JSON.
 public enum JSONError: Error, Equatable, Sendable {

@@ -1,0 +1,127 @@
+/// The connections of one loop: whom each belongs to, found by user, session, token or slot.
+///
+/// A connection is entered as *pending* before its credential is checked, so that a decision which arrives meanwhile finds it; it
+/// becomes *live* when the check is through, *condemned* when it is to be closed, and leaves by ``remove(_:)`` alone.
+public struct Registry: Sendable {
+    public enum State: UInt8, Sendable {
+        case pending
+        case live
+        case condemned
+    }
+
+    private struct Entry {
+        var identity: Identity?
+        /// The time of the handshake, in ms of the wall clock.
+        var presented = WallTime(milliseconds: 0)
+        var state = State.pending
+    }
+
+    private var entries: [Entry] = []
+    private var users = SlotIndex()
+    private var sessions = SlotIndex()
+    private var tokens = SlotIndex()
+    /// How many connections are entered, in any state.
+    public private(set) var count = 0
+
+    public init() {}
+
+    // MARK: - The life of an entry
+
+    /// Enters a connection as pending under all keys of its identity. A slot that is taken is refused.
+    public mutating func register(_ slot: UInt32, _ identity: Identity, presented: WallTime) -> Bool {
+        while entries.count <= Int(slot) { entries.append(Entry()) }
+        guard entries[Int(slot)].identity == nil else { return false }
+        entries[Int(slot)] = Entry(identity: identity, presented: presented, state: .pending)
+        count += 1
+        let all = entries
+        users.insert(slot, hash: identity.hash(.user)) { Self.same(all, $0, .user, identity) }
+        if identity.has(.session) {
+            sessions.insert(slot, hash: identity.hash(.session)) { Self.same(all, $0, .session, identity) }
+        }
+        if identity.has(.token) {
+            tokens.insert(slot, hash: identity.hash(.token)) { Self.same(all, $0, .token, identity) }
+        }
+        return true
+    }
+
+    private static func same(
+        _ entries: [Entry],
+        _ slot: UInt32,
+        _ field: Identity.Field,
+        _ identity: Identity
+    ) -> Bool {
+        entries[Int(slot)].identity?.matches(field, identity) ?? false
+    }
+
+    /// Makes a pending connection live; false where it is not pending any more.
+    public mutating func admit(_ slot: UInt32) -> Bool {
+        guard state(slot) == .pending else { return false }
+        entries[Int(slot)].state = .live
+        return true
+    }
+
+    /// Marks a connection that is to be closed; false where it is marked already or not entered.
+    public mutating func condemn(_ slot: UInt32) -> Bool {
+        guard let state = state(slot), state != .condemned else { return false }
+        entries[Int(slot)].state = .condemned
+        return true
+    }
+
+    /// The one place where a connection leaves.
+    public mutating func remove(_ slot: UInt32) {
+        guard Int(slot) < entries.count, let identity = entries[Int(slot)].identity else { return }
+        users.remove(slot)
+        if identity.has(.session) { sessions.remove(slot) }
+        if identity.has(.token) { tokens.remove(slot) }
+        entries[Int(slot)] = Entry()
+        count -= 1
+    }
+
+    // MARK: - Asking
+
+    public func state(_ slot: UInt32) -> State? {
+        guard Int(slot) < entries.count, entries[Int(slot)].identity != nil else { return nil }
+        return entries[Int(slot)].state
+    }
+
+    public func identity(_ slot: UInt32) -> Identity? {
+        Int(slot) < entries.count ? entries[Int(slot)].identity : nil
+    }
+
+    /// The time of the connection's handshake.
+    public func presented(_ slot: UInt32) -> WallTime? {
+        identity(slot) == nil ? nil : entries[Int(slot)].presented
+    }
+
+    /// Calls back for every connection that could match: those of the narrowest id in the selector, else all.
+    public func forEachCandidate(_ select: Selector, _ body: (UInt32, Identity) -> Void) {
+        for field in [Identity.Field.token, .session, .user] {
+            guard let id = select.ids[field] else { continue }
+            forEach(field, id, body)
+            return
+        }
+        for slot in entries.indices {
+            if let identity = entries[slot].identity { body(UInt32(slot), identity) }
+        }
+    }
+
+    /// Calls back for every connection of a user, session or token.
+    public func forEach(_ field: Identity.Field, _ id: Identifier, _ body: (UInt32, Identity) -> Void) {
+        let index: SlotIndex
+        switch field {
+        case .token: index = tokens
+        case .session: index = sessions
+        default: index = users
+        }
+        var next = index.first(id.hashValue) { entries[Int($0)].identity?.matches(field, id) ?? false }
+        while let slot = next {
+            next = index.next(slot)
+            if let identity = entries[Int(slot)].identity { body(slot, identity) }
+        }
+    }
+
+    /// Whether a user has any connection here.
+    public func hasConnections(of user: Identifier) -> Bool {
+        users.first(user.hashValue) { entries[Int($0)].identity?.matches(.user, user) ?? false } != nil
+    }
+}

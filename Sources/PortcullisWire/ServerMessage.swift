@@ -1,0 +1,149 @@
+public import PortcullisCore
+
+/// What the gate says in `portcullis.v1` (protocol.md): the JSON text of each message.
+public enum ServerMessage {
+    /// Everything a `welcome` tells a connection about itself.
+    public struct Welcome: Sendable {
+        public var connection: ConnectionID
+        public var user: Identifier
+        public var session: Identifier?
+        public var expires: WallTime?
+        public var resource: Identifier?
+        public var role: Role?
+        public var permissions: [Identifier: Role]
+        public var node: String
+        public var heartbeat: Milliseconds
+
+        public init(
+            connection: ConnectionID,
+            user: Identifier,
+            session: Identifier?,
+            expires: WallTime?,
+            resource: Identifier?,
+            role: Role?,
+            permissions: [Identifier: Role],
+            node: String,
+            heartbeat: Milliseconds
+        ) {
+            self.connection = connection
+            self.user = user
+            self.session = session
+            self.expires = expires
+            self.resource = resource
+            self.role = role
+            self.permissions = permissions
+            self.node = node
+            self.heartbeat = heartbeat
+        }
+    }
+
+    public static func welcome(_ welcome: Welcome, roles: RoleOrder) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "welcome")
+            json.member("connection", welcome.connection.description)
+            json.member("user", welcome.user)
+            if let session = welcome.session { json.member("session", session) }
+            json.name("expires_at")
+            if let expires = welcome.expires { json.raw(JSONBuilder.seconds(expires)) } else { json.null() }
+            if let resource = welcome.resource { json.member("resource", resource) }
+            if let role = welcome.role { json.member("role", roles.name(of: role)) }
+            json.member("permissions") { json in
+                for (resource, role) in welcome.permissions {
+                    json.name(resource.bytes)
+                    json.value(roles.name(of: role))
+                }
+            }
+            json.member("node", welcome.node)
+            json.name("heartbeat_s")
+            json.raw(JSONBuilder.seconds(WallTime(milliseconds: welcome.heartbeat.count)))
+        }
+    }
+
+    public static func permission(
+        resource: Identifier,
+        from: Role?,
+        to: Role?,
+        version: Int64,
+        reason: String?,
+        roles: RoleOrder
+    ) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "permission")
+            json.member("resource", resource)
+            for (name, role) in [("from", from), ("to", to)] {
+                json.name(name)
+                if let role { json.value(roles.name(of: role)) } else { json.null() }
+            }
+            json.member("version", version)
+            if let reason { json.member("reason", reason) }
+        }
+    }
+
+    /// - Parameter data: JSON.
+    public static func notice(data: [UInt8]) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "notice")
+            json.member("data", json: data)
+        }
+    }
+
+    /// - Parameter data: JSON.
+    public static func message(
+        resource: Identifier,
+        user: Identifier,
+        connection: ConnectionID,
+        data: [UInt8]
+    ) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "message")
+            json.member("resource", resource)
+            json.member("user", user)
+            json.member("connection", connection.description)
+            json.member("data", json: data)
+        }
+    }
+
+    public static func joined(resource: Identifier, role: Role, roles: RoleOrder, ref: [UInt8]?) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "joined")
+            json.member("resource", resource)
+            json.member("role", roles.name(of: role))
+            if let ref { json.member("ref", json: ref) }
+        }
+    }
+
+    public static func left(resource: Identifier, ref: [UInt8]?) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "left")
+            json.member("resource", resource)
+            if let ref { json.member("ref", json: ref) }
+        }
+    }
+
+    public static func error(_ refusal: MessageRefusal) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "error")
+            json.member("code", refusal.code.rawValue)
+            json.member("detail", refusal.detail)
+            if let ref = refusal.ref { json.member("ref", json: ref) }
+        }
+    }
+
+    /// Always the last message.
+    public static func closing(
+        code: UInt16,
+        reason: String,
+        reconnect: Reconnect,
+        retryAfter: Milliseconds?,
+        detail: String?
+    ) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "closing")
+            json.member("code", Int64(code))
+            json.member("reason", reason)
+            json.member("reconnect", reconnect.rawValue)
+            if let retryAfter { json.member("retry_after_ms", retryAfter.count) }
+            if let detail { json.member("detail", detail) }
+        }
+    }
+}
