@@ -48,7 +48,7 @@ let package = Package(
         .target(name: "PortcullisReactor", dependencies: ["CLinux"], swiftSettings: features),
         .target(
             name: "PortcullisRedis",
-            dependencies: ["CHiredis", "PortcullisCore", "PortcullisWire"],
+            dependencies: ["CHiredis", "PortcullisCore", "PortcullisWire", "PortcullisReactor"],
             swiftSettings: features
         ),
 

@@ -1,0 +1,411 @@
+import CLinux
+import Glibc
+
+/// The name of a stream of an engine. A slot is used again; the generation tells the new stream from the old one.
+public struct StreamID: Hashable, Sendable {
+    public let slot: UInt32
+    public let generation: UInt32
+
+    public init(slot: UInt32, generation: UInt32) {
+        self.slot = slot
+        self.generation = generation
+    }
+
+    fileprivate var token: UInt64 {
+        UInt64(generation) << 32 | UInt64(slot)
+    }
+}
+
+/// Why a stream is gone.
+public enum Gone: Equatable, Sendable {
+    /// ``Engine/close(_:)`` was called.
+    case closed
+    /// The peer has ended the stream.
+    case ended
+    /// The peer or the network has broken it, or it could not be made: an error number.
+    case failed(Int32)
+}
+
+/// What an engine tells of its streams. All calls come on the engine's thread.
+public protocol EngineDelegate: AnyObject {
+    /// The first call of every turn, before any stream is touched: mail may have come.
+    func turnBegan()
+    func accepted(_ stream: StreamID, from peer: PeerAddress?)
+    /// A stream of ``Engine/connect(to:)`` stands.
+    func connected(_ stream: StreamID)
+    func received(_ stream: StreamID, _ bytes: Span<UInt8>)
+    /// All that had to wait for the peer has been written.
+    func drained(_ stream: StreamID)
+    /// The last call for every stream, exactly one.
+    func gone(_ stream: StreamID, _ reason: Gone)
+    /// Connections can't be accepted (an error number such as EMFILE); the engine tries again by itself.
+    func acceptFailed(_ errno: Int32)
+    /// The last call of every turn; what is due by time is done here.
+    /// - Returns: for how many milliseconds the engine may wait for the next event; negative: for ever; nil: the engine stops.
+    func turnEnded() -> Int32?
+}
+
+/// The event loop: sockets on epoll behind a face of completions (accepted, received these bytes, gone).
+///
+/// It has one buffer for reading, none a stream, and holds sixteen bytes and a queue reference for each. Confined to its thread.
+public final class Engine {
+    private struct Slot {
+        var descriptor: Int32 = -1
+        var generation: UInt32 = 0
+        var state = State.free
+        /// Shut down for writing as soon as the queue is empty.
+        var finishing = false
+        /// Whether the kernel is asked to tell when the stream is writable.
+        var watchesWriting = false
+        var isLink = false
+        var queue: OutputQueue?
+    }
+
+    private enum State: UInt8 {
+        case free
+        case connecting
+        case open
+        /// Closed by this side or found broken; told and reaped at the end of the turn.
+        case dead
+    }
+
+    /// Tokens in the outer set that are no streams.
+    private enum Token {
+        static let waker = UInt64.max
+        static let clients = UInt64.max - 1
+        static let listener = UInt64.max - 2
+    }
+
+    private static let readSize = 64 << 10
+    private static let eventsPerWait = 512
+    /// Accepted in one turn; more wait for the next, behind what the accepted ones have sent.
+    private static let acceptsPerTurn = 512
+
+    /// The outer set: waker, listener, links, and the set of the clients.
+    private let outer: Int32
+    /// The clients stand in a set of their own, within the outer one, so that all of them can be left unwatched with one call.
+    private let clients: Int32
+    private let waker: Waker
+    private let listener: ListeningSocket?
+    private var listening = false
+    /// Out of descriptors or memory: accepting is tried again a little later.
+    private var isShort = false
+
+    private var slots: [Slot] = []
+    private var free: [UInt32] = []
+    private var dead: [(StreamID, Gone)] = []
+    private var buffer = [UInt8](repeating: 0, count: readSize)
+    private var outerEvents = [epoll_event](repeating: epoll_event(), count: 64)
+    private var clientEvents = [epoll_event](repeating: epoll_event(), count: eventsPerWait)
+
+    /// How many client streams are open.
+    public private(set) var clientCount = 0
+
+    /// - Parameter listener: what clients connect to; several engines may share one endpoint through sockets of their own.
+    public init(waker: Waker, listener: ListeningSocket?) throws(SocketError) {
+        let outer = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard outer >= 0 else { throw SocketError("open an epoll set", errno: errno) }
+        let clients = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard clients >= 0 else {
+            let number = errno
+            Glibc.close(outer)
+            throw SocketError("open an epoll set", errno: number)
+        }
+        self.outer = outer
+        self.clients = clients
+        self.waker = waker
+        self.listener = listener
+        control(outer, EPOLL_CTL_ADD, waker.descriptor, EPOLLIN.rawValue, Token.waker)
+        control(outer, EPOLL_CTL_ADD, clients, EPOLLIN.rawValue, Token.clients)
+        resumeAccepting()
+    }
+
+    deinit {
+        for slot in slots where slot.descriptor >= 0 { Glibc.close(slot.descriptor) }
+        Glibc.close(clients)
+        Glibc.close(outer)
+    }
+
+    // MARK: - The loop
+
+    /// Runs turns until the delegate ends it.
+    public func run(_ delegate: some EngineDelegate) {
+        var timeout: Int32 = 0
+        while true {
+            let count = outerEvents.withUnsafeMutableBufferPointer {
+                epoll_wait(outer, $0.baseAddress, Int32($0.count), timeout)
+            }
+            if isShort {
+                isShort = false
+                resumeAccepting()
+            }
+            delegate.turnBegan()
+            var clientsReady = false
+            var listenerReady = false
+            for index in 0..<Int(max(0, count)) {
+                let event = outerEvents[index]
+                switch event.data.u64 {
+                case Token.waker: waker.reset()
+                case Token.clients: clientsReady = true
+                case Token.listener: listenerReady = true
+                default: handle(event, delegate)
+                }
+            }
+            // Redis' links stand in the outer set and come first: decisions before data.
+            if clientsReady { serveClients(delegate) }
+            if listenerReady { accept(delegate) }
+            let wait = delegate.turnEnded()
+            reap(delegate)
+            guard let wait else { return }
+            timeout = dead.isEmpty ? wait : 0
+            if isShort { timeout = wait < 0 ? 100 : min(wait, 100) }
+        }
+    }
+
+    private func serveClients(_ delegate: some EngineDelegate) {
+        let count = clientEvents.withUnsafeMutableBufferPointer {
+            epoll_wait(clients, $0.baseAddress, Int32($0.count), 0)
+        }
+        for index in 0..<Int(max(0, count)) { handle(clientEvents[index], delegate) }
+    }
+
+    private func handle(_ event: epoll_event, _ delegate: some EngineDelegate) {
+        let slot = UInt32(truncatingIfNeeded: event.data.u64)
+        let stream = StreamID(slot: slot, generation: UInt32(truncatingIfNeeded: event.data.u64 >> 32))
+        guard isKnown(stream) else { return }
+        let flags = event.events
+        if slots[Int(slot)].state == .connecting {
+            finishConnecting(stream, delegate)
+            return
+        }
+        if flags & EPOLLOUT.rawValue != 0 { flush(stream, delegate) }
+        if flags & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue | EPOLLRDHUP.rawValue) != 0 {
+            read(stream, delegate)
+        }
+    }
+
+    private func accept(_ delegate: some EngineDelegate) {
+        guard let listener else { return }
+        for _ in 0..<Self.acceptsPerTurn {
+            var storage = sockaddr_storage()
+            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            // The storage is large enough for every kind of address.
+            let descriptor = withUnsafeMutablePointer(to: &storage) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    accept4(listener.descriptor, $0, &length, Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue))
+                }
+            }
+            if descriptor < 0 {
+                switch errno {
+                case EAGAIN: return
+                case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                    // Level-triggered: left in the set it would wake the loop without end.
+                    let number = errno
+                    pauseAccepting()
+                    isShort = true
+                    delegate.acceptFailed(number)
+                    return
+                // The connection was gone before it was accepted.
+                default: continue
+                }
+            }
+            let stream = open(descriptor, .open, isLink: false)
+            clientCount += 1
+            delegate.accepted(stream, from: PeerAddress(storage))
+        }
+    }
+
+    /// Stops accepting; connections wait in the backlog.
+    public func pauseAccepting() {
+        guard listening, let listener else { return }
+        control(outer, EPOLL_CTL_DEL, listener.descriptor, 0, 0)
+        listening = false
+    }
+
+    public func resumeAccepting() {
+        guard !listening, let listener else { return }
+        control(outer, EPOLL_CTL_ADD, listener.descriptor, EPOLLIN.rawValue, Token.listener)
+        listening = true
+    }
+
+    private func reap(_ delegate: some EngineDelegate) {
+        // What the delegate closes while it is told is told in the next turn.
+        let batch = dead
+        guard !batch.isEmpty else { return }
+        dead.removeAll(keepingCapacity: true)
+        for (stream, reason) in batch {
+            let index = Int(stream.slot)
+            delegate.gone(stream, reason)
+            Glibc.close(slots[index].descriptor)
+            if !slots[index].isLink { clientCount -= 1 }
+            slots[index] = Slot(generation: slots[index].generation &+ 1)
+            free.append(stream.slot)
+        }
+    }
+
+    // MARK: - Streams
+
+    private func isKnown(_ stream: StreamID) -> Bool {
+        let index = Int(stream.slot)
+        guard index < slots.count else { return false }
+        return slots[index].generation == stream.generation
+            && (slots[index].state == .open || slots[index].state == .connecting)
+    }
+
+    private func open(_ descriptor: Int32, _ state: State, isLink: Bool) -> StreamID {
+        let slot: UInt32
+        if let used = free.popLast() {
+            slot = used
+        } else {
+            slot = UInt32(slots.count)
+            slots.append(Slot())
+        }
+        let index = Int(slot)
+        let stream = StreamID(slot: slot, generation: slots[index].generation)
+        slots[index].descriptor = descriptor
+        slots[index].state = state
+        slots[index].isLink = isLink
+        slots[index].watchesWriting = state == .connecting
+        let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (state == .connecting ? EPOLLOUT.rawValue : 0)
+        control(isLink ? outer : clients, EPOLL_CTL_ADD, descriptor, interest, stream.token)
+        return stream
+    }
+
+    /// Begins a connection of the gate's own; ``EngineDelegate/connected(_:)`` or ``EngineDelegate/gone(_:_:)`` follows.
+    public func connect(to endpoint: Endpoint) throws(SocketError) -> StreamID {
+        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
+        let descriptor = socket(endpoint.family, Int32(kind), 0)
+        guard descriptor >= 0 else { throw SocketError("open a socket", errno: errno) }
+        if endpoint.family != AF_UNIX {
+            var on: Int32 = 1
+            setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+        }
+        let attempt = endpoint.withSockaddr { Glibc.connect(descriptor, $0, $1) }
+        guard attempt.result == 0 || attempt.errno == EINPROGRESS else {
+            Glibc.close(descriptor)
+            throw SocketError("connect to \(endpoint)", errno: attempt.errno)
+        }
+        return open(descriptor, .connecting, isLink: true)
+    }
+
+    private func finishConnecting(_ stream: StreamID, _ delegate: some EngineDelegate) {
+        let index = Int(stream.slot)
+        var failure: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        getsockopt(slots[index].descriptor, SOL_SOCKET, SO_ERROR, &failure, &length)
+        guard failure == 0 else { return die(stream, .failed(failure)) }
+        slots[index].state = .open
+        watchWriting(stream, false)
+        delegate.connected(stream)
+    }
+
+    private func read(_ stream: StreamID, _ delegate: some EngineDelegate) {
+        let index = Int(stream.slot)
+        guard isKnown(stream) else { return }
+        let descriptor = slots[index].descriptor
+        let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+        if count > 0 {
+            // The copy holds the same bytes: were the delegate to cause another read, that one would get a buffer of its own.
+            let chunk = buffer
+            delegate.received(stream, chunk.span.extracting(first: count))
+        } else if count == 0 {
+            die(stream, .ended)
+        } else if errno != EAGAIN, errno != EINTR {
+            die(stream, .failed(errno))
+        }
+    }
+
+    /// Writes what the kernel takes at once and keeps the rest in order. A buffer that goes to many streams is shared, not copied.
+    public func send(_ stream: StreamID, _ bytes: [UInt8]) {
+        guard isKnown(stream), !bytes.isEmpty else { return }
+        let index = Int(stream.slot)
+        guard !slots[index].finishing else { return }
+        var written = 0
+        if slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 {
+            let descriptor = slots[index].descriptor
+            guard let count = bytes.withUnsafeBytes({ Self.write(descriptor, $0) }) else {
+                return die(stream, .failed(errno))
+            }
+            written = count
+        }
+        guard written < bytes.count else { return }
+        let queue = slots[index].queue ?? OutputQueue()
+        queue.append(bytes, from: written)
+        slots[index].queue = queue
+        watchWriting(stream, true)
+    }
+
+    /// - Returns: how many bytes the kernel took (0 where it is full), nil on an error.
+    private static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int? {
+        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        if count >= 0 { return count }
+        return errno == EAGAIN || errno == EINTR ? 0 : nil
+    }
+
+    private func flush(_ stream: StreamID, _ delegate: some EngineDelegate) {
+        let index = Int(stream.slot)
+        guard isKnown(stream), let queue = slots[index].queue else { return watchWriting(stream, false) }
+        let descriptor = slots[index].descriptor
+        guard queue.flush({ Self.write(descriptor, $0) }) else { return die(stream, .failed(errno)) }
+        guard queue.bytes == 0 else { return }
+        slots[index].queue = nil
+        watchWriting(stream, false)
+        if slots[index].finishing { shutdown(descriptor, Int32(SHUT_WR)) }
+        delegate.drained(stream)
+    }
+
+    private func watchWriting(_ stream: StreamID, _ on: Bool) {
+        let index = Int(stream.slot)
+        guard slots[index].watchesWriting != on else { return }
+        slots[index].watchesWriting = on
+        let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (on ? EPOLLOUT.rawValue : 0)
+        control(
+            slots[index].isLink ? outer : clients,
+            EPOLL_CTL_MOD,
+            slots[index].descriptor,
+            interest,
+            stream.token
+        )
+    }
+
+    /// How many bytes wait to be written.
+    public func queued(_ stream: StreamID) -> Int {
+        isKnown(stream) ? slots[Int(stream.slot)].queue?.bytes ?? 0 : 0
+    }
+
+    /// Drops what waits, but for a buffer that is partly written.
+    public func dropQueue(_ stream: StreamID) {
+        guard isKnown(stream) else { return }
+        slots[Int(stream.slot)].queue?.dropUnstarted()
+    }
+
+    /// Ends writing once all that waits is written: the peer sees the end of the stream, and its last bytes before it.
+    public func finish(_ stream: StreamID) {
+        guard isKnown(stream) else { return }
+        let index = Int(stream.slot)
+        guard !slots[index].finishing else { return }
+        slots[index].finishing = true
+        if slots[index].queue?.bytes ?? 0 == 0 { shutdown(slots[index].descriptor, Int32(SHUT_WR)) }
+    }
+
+    /// Closes at once. ``EngineDelegate/gone(_:_:)`` comes at the end of the turn.
+    public func close(_ stream: StreamID) {
+        die(stream, .closed)
+    }
+
+    private func die(_ stream: StreamID, _ reason: Gone) {
+        guard isKnown(stream) else { return }
+        let index = Int(stream.slot)
+        slots[index].state = .dead
+        slots[index].queue = nil
+        // Out of its set by the close of the descriptor; until then level-triggered events are ignored by state.
+        dead.append((stream, reason))
+    }
+}
+
+private func control(_ set: Int32, _ operation: Int32, _ descriptor: Int32, _ interest: UInt32, _ token: UInt64) {
+    var event = epoll_event()
+    event.events = interest
+    event.data.u64 = token
+    epoll_ctl(set, operation, descriptor, &event)
+}

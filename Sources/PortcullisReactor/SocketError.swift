@@ -1,0 +1,22 @@
+import Glibc
+
+/// A system call on a socket that failed.
+public struct SocketError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What was tried, such as `bind 127.0.0.1:8080`.
+    public let doing: String
+    public let errno: Int32
+
+    public init(_ doing: String, errno: Int32) {
+        self.doing = doing
+        self.errno = errno
+    }
+
+    public var description: String {
+        "\(doing): \(Self.text(errno))"
+    }
+
+    /// What the system calls an error number.
+    public static func text(_ errno: Int32) -> String {
+        String(cString: strerror(errno))
+    }
+}

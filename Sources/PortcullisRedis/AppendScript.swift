@@ -1,0 +1,183 @@
+public import PortcullisCore
+
+/// The one script that appends a decision to the log (redis.md, *The revocation log*).
+public enum AppendScript {
+    /// KEYS: log, order, seen:<event id>, standing, epoch, events channel's name is an argument, then for a `permit` perm:<user>, for a
+    /// `revoke` of exactly one token or token hash the shared key.
+    ///
+    /// ARGV: event (JSON), event id, order (or empty), retention in ms, longest session in ms, channel, longest token life in ms, a
+    /// random value for a new epoch.
+    ///
+    /// Reply: `{stream id, order, "appended" | "repeated" | "stale", version or "", failure or ""}`.
+    public static let text = """
+        local log, order_key, seen, standing, epoch, extra = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+        local json, id, given, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
+        local retention, longest_session = tonumber(ARGV[4]), tonumber(ARGV[5])
+        if redis.replicate_commands then redis.replicate_commands() end
+        if not (log and order_key and seen and standing and epoch and json and channel and retention and longest_session)
+          or not id or id == '' then
+          return redis.error_reply('BADEVENT an argument is missing')
+        end
+        local read, event = pcall(cjson.decode, json)
+        if not read or type(event) ~= 'table' or event.v ~= 1 or type(event.type) ~= 'string' then
+          return redis.error_reply('BADEVENT the event is no JSON object with v 1 and a type')
+        end
+        local kind, select = event.type, event.select
+        local selects = kind == 'revoke' or kind == 'block' or kind == 'unblock' or kind == 'reauthenticate'
+        if selects and (type(select) ~= 'table' or next(select) == nil) then
+          return redis.error_reply('BADEVENT the selector is missing or empty')
+        end
+        if not selects and kind ~= 'permit' and kind ~= 'lift' then
+          return redis.error_reply('BADEVENT an event of this type is not logged')
+        end
+        if kind == 'permit' and (not extra or type(event.resource) ~= 'string' or type(event.user) ~= 'string') then
+          return redis.error_reply('BADEVENT a permit has a user and a resource')
+        end
+
+        local known = redis.call('GET', seen)
+        if known then
+          local at = string.find(known, ' ', 1, true)
+          return {string.sub(known, 1, at - 1), string.sub(known, at + 1), 'repeated', '', ''}
+        end
+        redis.call('SET', epoch, ARGV[8], 'NX')
+
+        local version = ''
+        if kind == 'permit' then
+          local stored = redis.call('HGET', extra, event.resource)
+          local last = stored and tonumber(string.match(stored, '^(%d+):')) or 0
+          if type(event.version) == 'number' then
+            if event.version <= last then return {'', '', 'stale', string.format('%.0f', last), ''} end
+            last = event.version - 1
+          end
+          version = string.format('%.0f', last + 1)
+        end
+
+        local time = redis.call('TIME')
+        local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        local order = tonumber(given)
+        if not order then
+          order = math.max(now, (tonumber(redis.call('GET', order_key) or '0') or 0) + 1)
+        end
+        local order_text = string.format('%.0f', order)
+        local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+        local previous = newest[1] and newest[1][1] or '0-0'
+        local fields = {'e', json, 'i', id, 'o', order_text}
+        if version ~= '' then fields[7], fields[8] = 'version', version end
+        local entry = redis.call('XADD', log, '*', unpack(fields))
+        if not given or given == '' then redis.call('SET', order_key, order_text) end
+        redis.call('SET', seen, entry .. ' ' .. order_text, 'PX', math.min(retention, 3600000))
+
+        if kind == 'permit' then
+          local role = type(event.role) == 'string' and event.role or ''
+          redis.call('HSET', extra, event.resource, version .. ':' .. role)
+        end
+        local outlives = kind == 'block' or kind == 'unblock'
+          or ((kind == 'revoke' or kind == 'reauthenticate') and not select.token and not select.token_hash)
+        if outlives then
+          redis.call('HSET', standing, id, '{"o":' .. order_text .. ',"event":' .. json .. '}')
+        end
+
+        local message = '{"id":"' .. entry .. '","prev":"' .. previous .. '","i":' .. cjson.encode(id)
+          .. ',"o":' .. order_text
+        if version ~= '' then message = message .. ',"version":' .. version end
+        redis.call('PUBLISH', channel, message .. ',"event":' .. json .. '}')
+
+        local failure = ''
+        if kind == 'revoke' and extra then
+          local shared = redis.pcall('SET', extra, '1', 'PX', tonumber(ARGV[7]))
+          if type(shared) == 'table' and shared.err then failure = shared.err end
+        end
+        redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', math.max(0, now - retention)))
+        return {entry, order_text, 'appended', version, failure}
+        """
+
+    /// What the script is told about the deployment.
+    public struct Policy: Equatable, Sendable {
+        public var retention: Milliseconds
+        public var longestSession: Milliseconds
+        public var longestToken: Milliseconds
+
+        public init(
+            retention: Milliseconds = .seconds(25 * 3600),
+            longestSession: Milliseconds = .seconds(30 * 86400),
+            longestToken: Milliseconds = .seconds(24 * 3600)
+        ) {
+            self.retention = retention
+            self.longestSession = longestSession
+            self.longestToken = longestToken
+        }
+    }
+
+    /// The command that appends an event.
+    ///
+    /// - Parameters:
+    ///   - json: the event, verbatim.
+    ///   - id: its id, or the one that stands for it.
+    ///   - epoch: a random value, taken where the log is new.
+    public static func command(
+        _ event: Event,
+        json: [UInt8],
+        id: Identifier,
+        epoch: String,
+        keys: Keys,
+        policy: Policy
+    ) -> Command {
+        var names = [keys.log, keys.order].map { Array($0.utf8) }
+        names.append(keys.seen(id))
+        names += [keys.standing, keys.epoch].map { Array($0.utf8) }
+        switch event.decision {
+        case .permit(let permit): names.append(keys.permissions(of: permit.user))
+        case .revoke(let revocation): if let shared = sharedKey(revocation) { names.append(shared) }
+        default: break
+        }
+        let words: [[UInt8]] =
+            [Array("EVAL".utf8), Array(text.utf8), Array(String(names.count).utf8)] + names + [
+                json, id.bytes, [], decimal(policy.retention), decimal(policy.longestSession),
+                Array(keys.events.utf8), decimal(policy.longestToken), Array(epoch.utf8),
+            ]
+        return Command(words)
+    }
+
+    /// The key that plain HTTP services look at (redis.md, *Keys that other services share*); only for exactly one token or hash.
+    private static func sharedKey(_ revocation: Decision.Revocation) -> [UInt8]? {
+        let ids = revocation.select.ids
+        guard ids.count == 1, revocation.select.network == nil, revocation.except == nil else { return nil }
+        if let token = ids[.token] { return Array("revoked:".utf8) + token.bytes }
+        if let hash = ids[.tokenHash] { return Array("jwt_blacklist:".utf8) + hash.bytes }
+        return nil
+    }
+
+    private static func decimal(_ span: Milliseconds) -> [UInt8] {
+        Array(String(span.count).utf8)
+    }
+
+    /// What the script answered.
+    public enum Answer: Equatable, Sendable {
+        case appended(position: String, order: Int64, failure: String?)
+        /// The event is in the log already.
+        case repeated(position: String)
+        /// A `permit` whose version is not greater than the stored one.
+        case stale(version: String)
+        case refused(String)
+
+        public init(_ reply: RESPValue) {
+            if let error = reply.errorText {
+                self = .refused(error)
+                return
+            }
+            guard let parts = reply.array, parts.count == 5, let position = parts[0].text, let order = parts[1].text,
+                let what = parts[2].text
+            else {
+                self = .refused("Redis answered the append script with something else.")
+                return
+            }
+            switch what {
+            case "appended":
+                let failure = parts[4].text.flatMap { $0.isEmpty ? nil : $0 }
+                self = .appended(position: position, order: Int64(order) ?? 0, failure: failure)
+            case "repeated": self = .repeated(position: position)
+            default: self = .stale(version: parts[3].text ?? "")
+            }
+        }
+    }
+}
