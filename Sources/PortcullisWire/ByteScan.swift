@@ -1,0 +1,102 @@
+/// Looking at bytes where they stand. A range always belongs to the bytes it is used with: another one is a bug of the caller.
+extension Span where Element == UInt8 {
+    /// A copy of some of the bytes.
+    public func copy(_ range: Range<Int>) -> [UInt8] {
+        var copy: [UInt8] = []
+        copy.append(range, of: self)
+        return copy
+    }
+
+    /// Whether these bytes are exactly those letters.
+    func equals(_ range: Range<Int>, _ text: StaticString) -> Bool {
+        guard range.count == text.utf8CodeUnitCount else { return false }
+        // A static string's bytes live as long as the process; the pointer does not leave the closure.
+        return text.withUTF8Buffer { letters in
+            letters.indices.allSatisfy { letters[$0] == self[range.lowerBound + $0] }
+        }
+    }
+
+    func equals(_ range: Range<Int>, _ other: [UInt8]) -> Bool {
+        range.count == other.count && other.indices.allSatisfy { other[$0] == self[range.lowerBound + $0] }
+    }
+
+    func equals(_ range: Range<Int>, _ other: Range<Int>) -> Bool {
+        range.count == other.count && range.allSatisfy { self[$0] == self[$0 - range.lowerBound + other.lowerBound] }
+    }
+
+    /// As ``equals(_:_:)`` for a name that is written in any case; `text` is in lower case.
+    func equalsIgnoringCase(_ range: Range<Int>, _ text: StaticString) -> Bool {
+        guard range.count == text.utf8CodeUnitCount else { return false }
+        return text.withUTF8Buffer { letters in
+            letters.indices.allSatisfy { letters[$0] == ByteSet.lowercased(self[range.lowerBound + $0]) }
+        }
+    }
+
+    func equalsIgnoringCase(_ range: Range<Int>, _ other: [UInt8]) -> Bool {
+        guard range.count == other.count else { return false }
+        return other.indices.allSatisfy {
+            ByteSet.lowercased(other[$0]) == ByteSet.lowercased(self[range.lowerBound + $0])
+        }
+    }
+
+    func hasPrefix(_ range: Range<Int>, _ text: StaticString) -> Bool {
+        let length = text.utf8CodeUnitCount
+        return range.count >= length && equals(range.lowerBound..<range.lowerBound + length, text)
+    }
+
+    /// The range without the spaces and tabs at its ends (OWS of RFC 9110, section 5.6.3).
+    func trimmed(_ range: Range<Int>) -> Range<Int> {
+        var (start, end) = (range.lowerBound, range.upperBound)
+        while start < end, self[start] == 0x20 || self[start] == 0x09 { start += 1 }
+        while end > start, self[end - 1] == 0x20 || self[end - 1] == 0x09 { end -= 1 }
+        return start..<end
+    }
+
+    func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
+        range.first { self[$0] == byte }
+    }
+
+    func allSatisfy(_ range: Range<Int>, _ set: ByteSet) -> Bool {
+        range.allSatisfy { set.contains(self[$0]) }
+    }
+
+    /// Eight bytes as one number, the first in the lowest place.
+    func word(at: Int) -> UInt64 {
+        // `unsafe` because it could be asked for a type that not all bytes are values of; all are one of an integer. Its bounds
+        // are checked.
+        UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: at, as: UInt64.self))
+    }
+
+    /// The first byte at or behind `start` that is a control character (C0 or DEL), or the end. Words without one are passed over
+    /// whole: most of a handshake is one long token.
+    func endOfText(from start: Int) -> Int {
+        var at = start
+        while at + 8 <= count {
+            let word = word(at: at)
+            let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
+            let low = (word &- 0x2020_2020_2020_2020) & ~word
+            let seven = (delete &- 0x0101_0101_0101_0101) & ~delete
+            if (low | seven) & 0x8080_8080_8080_8080 != 0 { break }
+            at += 8
+        }
+        while at < count, self[at] >= 0x20, self[at] != 0x7F { at += 1 }
+        return at
+    }
+}
+
+extension [UInt8] {
+    mutating func append(_ text: StaticString) {
+        // A static string's bytes live as long as the process; the pointer does not leave the closure.
+        text.withUTF8Buffer { append(contentsOf: $0) }
+    }
+
+    /// Appends some of another's bytes, as one copy.
+    mutating func append(_ range: Range<Int>, of bytes: Span<UInt8>) {
+        // The pointer does not leave the closure, and the two never overlap: a span forbids changes of what it looks at.
+        bytes.extracting(range).withUnsafeBufferPointer { append(contentsOf: $0) }
+    }
+
+    mutating func append(decimal number: Int) {
+        append(contentsOf: String(number).utf8)
+    }
+}
