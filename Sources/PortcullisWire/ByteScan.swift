@@ -39,6 +39,14 @@ extension Span where Element == UInt8 {
         }
     }
 
+    /// Two places of the same bytes, in any case.
+    func equalsIgnoringCase(_ range: Range<Int>, _ other: Range<Int>) -> Bool {
+        range.count == other.count
+            && range.allSatisfy {
+                ByteSet.lowercased(self[$0]) == ByteSet.lowercased(self[$0 - range.lowerBound + other.lowerBound])
+            }
+    }
+
     func hasPrefix(_ range: Range<Int>, _ text: StaticString) -> Bool {
         let length = text.utf8CodeUnitCount
         return range.count >= length && equals(range.lowerBound..<range.lowerBound + length, text)

@@ -1,0 +1,173 @@
+public import PortcullisCore
+
+/// Where a credential may stand in a handshake, and which one counts (protocol.md, Credentials).
+public struct CredentialSource: Equatable, Sendable {
+    /// Where a token may stand besides a cookie (`tokens.sources`).
+    public var tokens: Set<TokenSource>
+    /// Whether a one-time ticket may stand in the query.
+    public var tickets: Bool
+    /// The cookie that holds a token (`tokens.cookie`); looked at where `tokens` has ``TokenSource/cookie``.
+    public var tokenCookie: [UInt8]?
+    /// The cookie that holds a session id (`sessions.cookie`); nil where sessions are off.
+    public var sessionCookie: [UInt8]?
+    /// The longest token (`limits.token`).
+    public var longestToken: Int
+
+    public init(
+        tokens: Set<TokenSource> = [.header, .subprotocol],
+        tickets: Bool = true,
+        tokenCookie: [UInt8]? = nil,
+        sessionCookie: [UInt8]? = Array("session_id".utf8),
+        longestToken: Int = 8 * 1024
+    ) {
+        self.tokens = tokens
+        self.tickets = tickets
+        self.tokenCookie = tokens.contains(.cookie) ? tokenCookie : nil
+        self.sessionCookie = sessionCookie
+        self.longestToken = longestToken
+    }
+
+    /// What was found, before anything of it is copied: a second credential is seen before the first is believed.
+    private enum Place {
+        case token(Range<Int>, TokenSource)
+        case ticket(Range<Int>)
+        case session(Range<Int>)
+    }
+
+    /// The credential of a handshake. An explicit one (header, subprotocol, ticket, query) beats the cookies, which a browser sends
+    /// whether the page means it or not.
+    ///
+    /// - Returns: nil only where none is there, the client may send one as its first message, and offers `portcullis.v1` for it.
+    /// - Throws: `ambiguous_credential` for two of a kind, `missing_credential`, `malformed_token`, `bad_ticket`, `unknown_session`
+    ///   (a cookie whose value can be the id of no session).
+    public func credential(
+        of request: UpgradeRequest,
+        _ head: RequestHead,
+        _ bytes: Span<UInt8>
+    ) throws(Refusal) -> Credential? {
+        let explicit = try explicitPlace(request, head, bytes)
+        // Looked for even when it cannot win: that one cookie stands twice is the mark of an attack whatever else is there.
+        let ambient = try ambientPlace(head, bytes)
+        switch explicit ?? ambient {
+        case .token(let range, let source): return .token(try token(range, source, bytes), source: source)
+        case .ticket(let range): return .ticket(try ticket(range, bytes))
+        case .session(let range): return .session(try session(range, bytes))
+        case nil:
+            if tokens.contains(.firstMessage), request.offersVersion1 { return nil }
+            throw Refusal(.missingCredential, "no credential where one may stand")
+        }
+    }
+
+    // MARK: - Finding
+
+    private func explicitPlace(
+        _ request: UpgradeRequest,
+        _ head: RequestHead,
+        _ bytes: Span<UInt8>
+    ) throws(Refusal) -> Place? {
+        var found: Place?
+        func take(_ place: Place) throws(Refusal) {
+            guard found == nil else { throw Refusal(.ambiguousCredential, "more than one explicit credential") }
+            found = place
+        }
+        if tokens.contains(.header), let value = request.authorization, let range = Self.bearer(value, bytes) {
+            try take(.token(range, .header))
+        }
+        if tokens.contains(.subprotocol) {
+            var elements = ListElements(.subprotocol)
+            while let element = elements.next(in: head, bytes) {
+                if let range = Subprotocol.bearer(element, bytes) { try take(.token(range, .subprotocol)) }
+            }
+        }
+        if let query = request.query, tickets || tokens.contains(.query) {
+            var at = query.lowerBound
+            while at < query.upperBound {
+                let end = bytes.firstIndex(of: UInt8(ascii: "&"), in: at..<query.upperBound) ?? query.upperBound
+                if tickets, bytes.hasPrefix(at..<end, "ticket=") { try take(.ticket(at + 7..<end)) }
+                if tokens.contains(.query), bytes.hasPrefix(at..<end, "access_token=") {
+                    try take(.token(at + 13..<end, .query))
+                }
+                at = end + 1
+            }
+        }
+        return found
+    }
+
+    /// What stands behind the scheme `Bearer`, in any case (RFC 9110, section 11.1); nil where the scheme is another: such a header
+    /// is meant for somebody else.
+    private static func bearer(_ value: Range<Int>, _ bytes: Span<UInt8>) -> Range<Int>? {
+        let end = value.first { !ByteSet.token.contains(bytes[$0]) } ?? value.upperBound
+        guard bytes.equalsIgnoringCase(value.lowerBound..<end, "bearer") else { return nil }
+        let start = (end..<value.upperBound).first { bytes[$0] != 0x20 } ?? value.upperBound
+        return start..<value.upperBound
+    }
+
+    private func ambientPlace(_ head: RequestHead, _ bytes: Span<UInt8>) throws(Refusal) -> Place? {
+        guard sessionCookie != nil || tokenCookie != nil else { return nil }
+        var session: Range<Int>?
+        var token: Range<Int>?
+        var cookies = Cookies()
+        while let cookie = cookies.next(in: head, bytes) {
+            if let sessionCookie, bytes.equals(cookie.name, sessionCookie) {
+                guard session == nil else { throw Refusal(.ambiguousCredential, "more than one session cookie") }
+                session = cookie.value
+            } else if let tokenCookie, bytes.equals(cookie.name, tokenCookie) {
+                guard token == nil else { throw Refusal(.ambiguousCredential, "more than one token cookie") }
+                token = cookie.value
+            }
+        }
+        // An empty cookie is what some servers leave behind at sign-out: no credential.
+        switch (session.flatMap { $0.isEmpty ? nil : $0 }, token.flatMap { $0.isEmpty ? nil : $0 }) {
+        case (nil, nil): return nil
+        case (let session?, nil): return .session(session)
+        case (nil, let token?): return .token(token, .cookie)
+        case (.some, .some): throw Refusal(.ambiguousCredential, "a session cookie beside a token cookie")
+        }
+    }
+
+    // MARK: - Checking and copying
+
+    private func token(_ range: Range<Int>, _ source: TokenSource, _ bytes: Span<UInt8>) throws(Refusal) -> [UInt8] {
+        let copy: [UInt8]?
+        switch source {
+        case .subprotocol:
+            guard range.count / 4 * 3 <= longestToken else {
+                throw Refusal(.malformedToken, "longer than limits.token")
+            }
+            copy = Base64.decodeURLSafe(range, of: bytes)
+        case .query: copy = PercentEncoding.decode(range, of: bytes)
+        case .header, .cookie, .firstMessage:
+            guard range.count <= longestToken else { throw Refusal(.malformedToken, "longer than limits.token") }
+            copy = bytes.copy(range)
+        }
+        guard let copy else { throw Refusal(.malformedToken, "the bearer subprotocol is not base64url") }
+        guard copy.count <= longestToken else { throw Refusal(.malformedToken, "longer than limits.token") }
+        guard Self.isBearerToken(copy.span) else { throw Refusal(.malformedToken, "not the letters of a bearer token") }
+        return copy
+    }
+
+    /// `b64token` (RFC 6750, section 2.1): letters, then any number of equals signs.
+    private static func isBearerToken(_ bytes: Span<UInt8>) -> Bool {
+        var end = bytes.count
+        while end > 0, bytes[end - 1] == UInt8(ascii: "=") { end -= 1 }
+        return end > 0 && bytes.allSatisfy(0..<end, .bearer)
+    }
+
+    private func ticket(_ range: Range<Int>, _ bytes: Span<UInt8>) throws(Refusal) -> Identifier {
+        guard range.count <= 3 * 255, let decoded = PercentEncoding.decode(range, of: bytes) else {
+            throw Refusal(.badTicket, "the ticket is too long")
+        }
+        let ticket = Identifier(bytes: decoded)
+        guard ticket.isWellFormed else { throw Refusal(.badTicket, "the ticket is not well-formed") }
+        return ticket
+    }
+
+    /// 1–255 visible ASCII characters. Escapes stay as they are: whether the id is written in them is up to who issued it
+    /// (``PercentEncoding`` undoes them).
+    private func session(_ range: Range<Int>, _ bytes: Span<UInt8>) throws(Refusal) -> Identifier {
+        guard (1...255).contains(range.count), range.allSatisfy({ (0x21...0x7E).contains(bytes[$0]) }) else {
+            throw Refusal(.unknownSession, "the session cookie can be no id")
+        }
+        return Identifier(bytes: bytes.copy(range))
+    }
+}
