@@ -15,8 +15,15 @@ public struct UTF8Check: Equatable, Sendable {
 
     /// Takes the next bytes of a text that comes in pieces; false as soon as no continuation could make it valid.
     public mutating func accept(_ bytes: Span<UInt8>) -> Bool {
-        for at in bytes.indices {
+        var at = 0
+        while at < bytes.count {
+            // Most text is ASCII: eight bytes without a high bit need no closer look.
+            if missing == 0, at + 8 <= bytes.count, bytes.word(at: at) & 0x8080_8080_8080_8080 == 0 {
+                at += 8
+                continue
+            }
             let byte = bytes[at]
+            at += 1
             if missing == 0 {
                 if byte >= 0x80, !begin(byte) { return false }
             } else {
