@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 
 /// The public test vectors: a folder beside the project that is never copied into it.
 public enum Vectors {
