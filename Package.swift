@@ -56,7 +56,8 @@ let package = Package(
         .target(
             name: "PortcullisGate",
             dependencies: [
-                "PortcullisCore", "PortcullisWire", "PortcullisTokens", "PortcullisReactor", "PortcullisRedis",
+                "PortcullisCore", "PortcullisWire", "PortcullisCrypto", "PortcullisTokens", "PortcullisReactor",
+                "PortcullisRedis",
             ],
             swiftSettings: features
         ),

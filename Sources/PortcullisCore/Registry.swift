@@ -67,6 +67,13 @@ public struct Registry: Sendable {
         return true
     }
 
+    /// Takes over what a credential says anew. Its user, session and token must be those it was entered with; else nothing happens.
+    public mutating func update(_ slot: UInt32, _ identity: Identity) {
+        guard let old = self.identity(slot) else { return }
+        guard [.user, .session, .token].allSatisfy({ old.matches($0, identity) }) else { return }
+        entries[Int(slot)].identity = identity
+    }
+
     /// The one place where a connection leaves.
     public mutating func remove(_ slot: UInt32) {
         guard Int(slot) < entries.count, let identity = entries[Int(slot)].identity else { return }

@@ -1,9 +1,11 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// A socket that accepts connections. Closed when it is let go.
 public final class ListeningSocket: Sendable {
     let descriptor: Int32
+    private let isOpen = Atomic(true)
     public let endpoint: Endpoint
     /// The file of a unix socket that is removed at the end.
     private let path: String?
@@ -34,14 +36,20 @@ public final class ListeningSocket: Sendable {
             guard listen(descriptor, backlog) == 0 else { throw SocketError("listen on \(endpoint)", errno: errno) }
             self.endpoint = try Self.actual(descriptor, endpoint)
         } catch {
-            close(descriptor)
+            Glibc.close(descriptor)
             throw error
         }
         self.descriptor = descriptor
     }
 
     deinit {
-        close(descriptor)
+        close()
+    }
+
+    /// Stops listening; what still waits to be accepted is refused.
+    public func close() {
+        guard isOpen.exchange(false, ordering: .relaxed) else { return }
+        Glibc.close(descriptor)
         if let path { unlink(path) }
     }
 
@@ -56,7 +64,7 @@ public final class ListeningSocket: Sendable {
         guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
         let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard probe >= 0 else { throw SocketError("open a socket", errno: errno) }
-        defer { close(probe) }
+        defer { Glibc.close(probe) }
         let answer = endpoint.withSockaddr { connect(probe, $0, $1) }
         guard answer.result != 0 else { throw SocketError("bind \(endpoint)", errno: EADDRINUSE) }
         if answer.errno == ECONNREFUSED { unlink(path) }

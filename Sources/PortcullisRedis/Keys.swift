@@ -20,6 +20,7 @@ public struct Keys: Equatable, Sendable {
     public func control(_ node: String) -> String { prefix + "ctl:" + node }
     public func probe(_ node: String) -> String { prefix + "probe:" + node }
 
+    public func reply(_ query: Identifier) -> [UInt8] { Array((prefix + "reply:").utf8) + query.bytes }
     public func seen(_ event: Identifier) -> [UInt8] { Array((prefix + "seen:").utf8) + event.bytes }
     public func acknowledgements(_ event: Identifier) -> [UInt8] { Array((prefix + "ack:").utf8) + event.bytes }
     public func permissions(of user: Identifier) -> [UInt8] { Array((prefix + "perm:").utf8) + user.bytes }

@@ -21,7 +21,7 @@ public enum ChannelMessage: Equatable, Sendable {
             json.kind(of: inner) == .object
         else {
             guard payload.count <= EventCodec.maximumBytes else { throw .tooLarge }
-            return .bare(try reader.event(0), payload: payload)
+            return .bare(try reader.event(0, mayLackID: false), payload: payload)
         }
         guard let idNode = json.member("id", in: payload.span), let id = json.string(idNode, in: payload.span),
             let position = LogPosition(id)
@@ -41,9 +41,31 @@ public enum ChannelMessage: Equatable, Sendable {
                 key: key,
                 order: order,
                 version: version,
-                event: try reader.event(inner)
+                event: try reader.event(inner, mayLackID: true)
             )
         )
+    }
+}
+
+/// One field of `P:standing`: `{"o":…,"event":{…}}`.
+public struct StandingEntry: Equatable, Sendable {
+    public let order: Int64
+    public let event: Event
+
+    public static func decode(_ bytes: [UInt8], roles: RoleOrder) throws(EventRejection) -> StandingEntry {
+        guard bytes.count <= EventCodec.maximumBytes + 1024 else { throw .tooLarge }
+        var json = StrictJSON(maximumDepth: 33)
+        do throws(JSONError) {
+            try json.parse(bytes.span)
+        } catch {
+            throw .notJSON(error)
+        }
+        guard let node = json.member("o", in: bytes.span), let order = json.integer(node, in: bytes.span) else {
+            throw .badField("o")
+        }
+        guard let inner = json.member("event", in: bytes.span) else { throw .badField("event") }
+        let event = try EventReader(bytes: bytes, json: json, roles: roles).event(inner, mayLackID: true)
+        return StandingEntry(order: order, event: event)
     }
 }
 

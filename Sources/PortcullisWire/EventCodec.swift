@@ -65,7 +65,12 @@ public enum EventCodec {
     // MARK: - Decoding
 
     /// Reads one event.
-    public static func decode(_ bytes: [UInt8], roles: RoleOrder) throws(EventRejection) -> Event {
+    /// - Parameter mayLackID: whether any type may come without an id: in the log it stands beside the event.
+    public static func decode(
+        _ bytes: [UInt8],
+        roles: RoleOrder,
+        mayLackID: Bool = false
+    ) throws(EventRejection) -> Event {
         guard bytes.count <= maximumBytes else { throw .tooLarge }
         var json = StrictJSON(maximumDepth: 32)
         do throws(JSONError) {
@@ -73,7 +78,7 @@ public enum EventCodec {
         } catch {
             throw .notJSON(error)
         }
-        return try EventReader(bytes: bytes, json: json, roles: roles).event(0)
+        return try EventReader(bytes: bytes, json: json, roles: roles).event(0, mayLackID: mayLackID)
     }
 
     // MARK: - Encoding

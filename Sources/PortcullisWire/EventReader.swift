@@ -6,7 +6,7 @@ struct EventReader {
     let json: StrictJSON
     let roles: RoleOrder
 
-    func event(_ object: Int) throws(EventRejection) -> Event {
+    func event(_ object: Int, mayLackID: Bool) throws(EventRejection) -> Event {
         guard json.kind(of: object) == .object else { throw .notAnObject }
         guard let version = member("v", object), json.integer(version, in: bytes.span) == 1 else {
             throw .unknownVersion
@@ -23,7 +23,7 @@ struct EventReader {
             message: try optionalText("message", object),
             wantsReceipt: try flag("ack", object)
         )
-        if id == nil, !event.decision.mayLackID { throw .needsID(type) }
+        if id == nil, !mayLackID, !event.decision.mayLackID { throw .needsID(type) }
         return event
     }
 

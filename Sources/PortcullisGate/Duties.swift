@@ -1,0 +1,197 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisRedis
+import PortcullisWire
+
+/// What a gate does each second, and what others ask of it: heartbeat and probe, receipts, queries, and the goodbye.
+extension Uplink {
+    private static let queriesAtOnce = 64
+
+    func performDuties() {
+        if command.machine.isReady, subscribed == Self.channelCount {
+            if now >= nextRead { read() }
+            if now >= nextHeartbeat {
+                nextHeartbeat = now + Milliseconds(1000)
+                beat()
+                sendProbe()
+            }
+        }
+        let patience = Milliseconds(configuration.lease.count / 2)
+        if let probe, now.since(probe.sentAt) > patience {
+            // A subscriber of a frozen or half-open Redis looks alive: only a probe that comes back proves the path.
+            self.probe = nil
+            lost(.command, "The probe did not come back within \(patience.count) ms.")
+            lost(.subscription, "The probe did not come back within \(patience.count) ms.")
+        }
+        updateStatus()
+        sayGoodbye()
+    }
+
+    private func updateStatus() {
+        let (staleness, isFrozen) = (loop.lease.vouchedAt.map { now.since($0) }, !loop.lease.holds(at: now))
+        let (isReady, probe, unknown) = (loop.canVouch && !loop.isDraining, lastProbe, unknownEvents)
+        let connections = shared.connections.load(ordering: .relaxed)
+        shared.status.withLock { status in
+            status.isReady = isReady
+            status.staleness = staleness
+            status.isFrozen = isFrozen
+            status.probe = probe
+            status.unknownEvents = unknown
+            status.connections = connections
+        }
+    }
+
+    // MARK: - Heartbeat and probe
+
+    private func beat() {
+        let fields = [
+            ("address", configuration.listen.description),
+            ("version", configuration.version),
+            ("instance", String(shared.instance, radix: 16)),
+            ("connections", String(shared.connections.load(ordering: .relaxed))),
+            ("position", position?.description ?? ""),
+            ("staleness_ms", String(loop.lease.vouchedAt.map { now.since($0).count } ?? -1)),
+        ]
+        let command = Scripts.heartbeat(
+            nodes: keys.nodes,
+            node: keys.node(configuration.node),
+            name: configuration.node,
+            fields: fields
+        )
+        pending.append(command, .heartbeat(sentAt: WallTime(milliseconds: Clock.wall())))
+    }
+
+    func heartbeatAnswered(_ value: RESPValue, sentAt: WallTime) {
+        guard let text = value.text, let time = Int64(text) else { return }
+        let received = Clock.wall()
+        // Half-way between question and answer, where the two are close enough to tell.
+        guard received >= sentAt.milliseconds, received - sentAt.milliseconds < 1000 else { return }
+        let middle = sentAt.milliseconds + (received - sentAt.milliseconds) / 2
+        shared.redisClock.store(time.subtractingClamped(middle), ordering: .relaxed)
+    }
+
+    private func sendProbe() {
+        guard probe == nil else { return }
+        let nonce = Identifier(String(UInt64.random(in: .min ... .max), radix: 16))
+        let key = keys.probe(configuration.node)
+        pending.append(Command("SET", key, nonce.description, "PX", "60000"), .nothing)
+        let message = ControlMessage.probe(nonce: nonce).encode()
+        let channel = Array(keys.control(configuration.node).utf8)
+        pending.append(Command([Array("PUBLISH".utf8), channel, message]), .probe)
+        probe = (nonce, now)
+    }
+
+    func controlReceived(_ payload: [UInt8]) {
+        do throws(EventRejection) {
+            switch try ControlMessage.decode(payload) {
+            case .probe(let nonce):
+                guard let sent = probe, sent.nonce == nonce else { return }
+                lastProbe = now.since(sent.sentAt)
+                probe = nil
+            case .connections(let id, let select, let limit): query(id, select, limit)
+            }
+        } catch {
+            shared.report(.eventRejected(error))
+        }
+    }
+
+    // MARK: - Receipts
+
+    /// A loop has enforced a decision; when all have, the receipt is written.
+    func enforced(_ part: Enforced) {
+        var (count, sum) = receipts[part.serial] ?? (0, part)
+        if count > 0 {
+            sum.matched += part.matched
+            sum.closed += part.closed
+            sum.narrowed += part.narrowed
+            sum.spared += part.spared
+            sum.microseconds = max(sum.microseconds, part.microseconds)
+        }
+        count += 1
+        guard count == shared.mailboxes.count else {
+            receipts[part.serial] = (count, sum)
+            return
+        }
+        receipts[part.serial] = nil
+        shared.report(
+            .decided(
+                type: sum.type,
+                event: sum.event,
+                matched: sum.matched,
+                closed: sum.closed,
+                microseconds: sum.microseconds
+            )
+        )
+        if sum.wantsReceipt { writeReceipt(sum) }
+    }
+
+    private func writeReceipt(_ sum: Enforced) {
+        let receipt = JSONBuilder.object { json in
+            json.member("node", configuration.node)
+            json.member("matched", Int64(sum.matched))
+            json.member("closed", Int64(sum.closed))
+            json.member("narrowed", Int64(sum.narrowed))
+            json.member("spared", Int64(sum.spared))
+            json.member("us", sum.microseconds)
+        }
+        push(receipt, to: keys.acknowledgements(sum.event))
+    }
+
+    /// Appends to a list that somebody waits for, and that ends by itself.
+    private func push(_ value: [UInt8], to key: [UInt8]) {
+        guard command.machine.isReady else { return }
+        pending.append(Command([Array("RPUSH".utf8), key, value]), .nothing)
+        pending.append(Command([Array("PEXPIRE".utf8), key, Array("60000".utf8)]), .nothing)
+    }
+
+    // MARK: - Queries
+
+    private func query(_ id: Identifier, _ select: Selector, _ limit: Int) {
+        queries = queries.filter { now.since($0.value.asked) < .seconds(10) }
+        guard queries.count < Self.queriesAtOnce, queries[id.description] == nil else { return }
+        queries[id.description] = (0, [], false, now)
+        shared.tellAll(.query(ConnectionQuery(id: id.description, select: select, limit: limit)))
+    }
+
+    func queried(_ id: String, _ rows: [[UInt8]], _ more: Bool) {
+        guard var known = queries[id] else { return }
+        known.count += 1
+        known.rows += rows
+        known.more = known.more || more
+        queries[id] = known
+        guard known.count == shared.mailboxes.count else { return }
+        queries[id] = nil
+        let answer = JSONBuilder.object { json in
+            json.member("node", configuration.node)
+            json.name("connections")
+            json.array { json in
+                for row in known.rows { json.raw(row) }
+            }
+            json.member("more", known.more)
+        }
+        push(answer, to: keys.reply(Identifier(id)))
+    }
+
+    // MARK: - The end
+
+    func loopDrained(_ loop: Int) {
+        drainedLoops += 1
+    }
+
+    /// A gate that stops in order takes itself off the list.
+    private func sayGoodbye() {
+        guard drainedLoops >= shared.mailboxes.count, goodbye == nil else { return }
+        goodbye = now
+        guard command.machine.isReady else {
+            hasSaidGoodbye = true
+            return
+        }
+        pending.append(Command("ZREM", keys.nodes, configuration.node), .nothing)
+        pending.append(Command("DEL", keys.node(configuration.node), keys.probe(configuration.node)), .goodbye)
+    }
+
+    var mayEnd: Bool {
+        guard let goodbye else { return false }
+        return hasSaidGoodbye || now.since(goodbye) > Milliseconds(500)
+    }
+}

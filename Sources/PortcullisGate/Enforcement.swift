@@ -1,0 +1,199 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisWire
+
+/// Decisions against live connections: exactly the matching ones, at once.
+extension GateLoop {
+    func enforce(_ decided: Decided) {
+        var enforced = Enforced(
+            serial: decided.serial,
+            event: decided.event,
+            type: decided.decision.type,
+            wantsReceipt: decided.wantsReceipt
+        )
+        switch decided.decision {
+        case .revoke(let revocation):
+            close(revocation.select, revocation.except, Closing(.revoked, detail: decided.message), &enforced) { slot in
+                self.isCovered(slot, by: revocation, decided)
+            }
+        case .block(let select, let except, _):
+            close(select, except, Closing(.blocked, detail: decided.message), &enforced) { _ in true }
+        case .disconnect(let select, let except, let code, let reason):
+            close(select, except, Closing(code: code, reason: reason), &enforced) { _ in true }
+        case .notify(let select, let except, let data):
+            notify(select, except, data, &enforced)
+        case .permit(let permit):
+            change(permit, decided, &enforced)
+        case .reauthenticate(let select, let except, _):
+            // Live connections are asked to refresh by a later step; until then one that must authenticate anew is closed, which is stricter.
+            let closing = Closing(.expired, detail: decided.message)
+            close(select, except, closing, &enforced) { slot in self.mustReauthenticate(slot) }
+        case .unblock, .lift:
+            break
+        }
+        enforced.microseconds = (Clock.boot() - decided.readAt.nanoseconds) / 1000
+        if let uplink {
+            uplink.enforced(enforced)
+        } else {
+            shared.mailboxes[0].post(.enforced(enforced))
+        }
+    }
+
+    private func isCovered(_ slot: UInt32, by revocation: Decision.Revocation, _ decided: Decided) -> Bool {
+        guard let identity = registry.identity(slot), let presented = registry.presented(slot) else { return false }
+        switch revocation.issuedBefore {
+        case .never: return true
+        case .time(let time): return identity.wasIssued(upTo: time, presented: presented)
+        case .append: return identity.wasIssued(upTo: decided.appended, presented: presented)
+        }
+    }
+
+    private func mustReauthenticate(_ slot: UInt32) -> Bool {
+        guard let identity = registry.identity(slot) else { return false }
+        let (address, presented, redisTime) = (lives[Int(slot)].address, wall, shared.redisTime(wall))
+        return shared.standing.withLock {
+            $0.verdict(on: identity, from: address, presented: presented, now: redisTime) == .reauthenticationRequired
+        }
+    }
+
+    // MARK: - Matching
+
+    func traits(_ slot: UInt32) -> ConnectionTraits {
+        ConnectionTraits(
+            id: connectionID(slot),
+            address: lives[Int(slot)].address,
+            resource: lives[Int(slot)].resource,
+            role: { resource in
+                self.rooms.membership(slot, resource).map { self.configuration.roles.name(of: $0.role) }
+            }
+        )
+    }
+
+    /// The connections that match, but for those that are spared; pending ones too.
+    func matching(_ select: Selector, _ except: Selector?, spared: inout Int) -> [UInt32] {
+        var slots: [UInt32] = []
+        registry.forEachCandidate(select) { slot, identity in
+            guard registry.state(slot) != .condemned else { return }
+            let traits = traits(slot)
+            guard select.matches(identity, traits) else { return }
+            if let except, except.matches(identity, traits) {
+                spared += 1
+            } else {
+                slots.append(slot)
+            }
+        }
+        return slots
+    }
+
+    // MARK: - Effects
+
+    private func close(
+        _ select: Selector,
+        _ except: Selector?,
+        _ closing: Closing,
+        _ enforced: inout Enforced,
+        where covers: (UInt32) -> Bool
+    ) {
+        // Encoded once for all.
+        var frames: [2 of [UInt8]] = [[], []]
+        closing.append(isVersion1: false, to: &frames[0])
+        closing.append(isVersion1: true, to: &frames[1])
+        for slot in matching(select, except, spared: &enforced.spared) {
+            guard covers(slot) else {
+                enforced.spared += 1
+                continue
+            }
+            enforced.matched += 1
+            if lives[Int(slot)].phase == .asking {
+                let outcome: Outcome = closing.code == 4423 ? .blocked : closing.code == 4410 ? .revoked : .draining
+                refuse(stream(slot), Refusal(outcome, "a decision came during the handshake"))
+            } else {
+                end(slot, frames[lives[Int(slot)].isVersion1 ? 1 : 0], code: closing.code, reason: closing.reason)
+            }
+            enforced.closed += 1
+        }
+    }
+
+    /// Closes one connection.
+    func condemn(_ slot: UInt32, _ closing: Closing) {
+        output.removeAll(keepingCapacity: true)
+        closing.append(isVersion1: lives[Int(slot)].isVersion1, to: &output)
+        end(slot, output, code: closing.code, reason: closing.reason)
+    }
+
+    /// Closing means stopping: the queue is dropped, the last bytes are written, and nothing that the client sends is acted on any more.
+    func end(_ slot: UInt32, _ last: [UInt8], code: UInt16, reason: String) {
+        guard lives[Int(slot)].phase == .live, registry.condemn(slot) else { return }
+        let stream = stream(slot)
+        lives[Int(slot)].phase = .closing
+        lives[Int(slot)].frames = FrameState()
+        rooms.leaveAll(slot)
+        engine.dropQueue(stream)
+        engine.send(stream, last)
+        engine.finish(stream)
+        wheel.set(slot, at: now + configuration.closeDeadline)
+        if configuration.reportsAdmissions, let identity = registry.identity(slot) {
+            shared.report(.closed(connection: connectionID(slot), user: identity.user, code: code, reason: reason))
+        }
+    }
+
+    private func notify(_ select: Selector, _ except: Selector?, _ data: [UInt8], _ enforced: inout Enforced) {
+        var raw: [UInt8] = []
+        FrameWriter.append(.text, data.span, to: &raw)
+        var notice: [UInt8] = []
+        FrameWriter.append(.text, ServerMessage.notice(data: data).span, to: &notice)
+        for slot in matching(select, except, spared: &enforced.spared) where lives[Int(slot)].phase == .live {
+            enforced.matched += 1
+            push(slot, lives[Int(slot)].isVersion1 ? notice : raw)
+        }
+    }
+
+    // MARK: - Permissions
+
+    private func change(_ permit: Decision.Permit, _ decided: Decided, _ enforced: inout Enforced) {
+        guard let version = decided.version ?? permit.version, registry.hasConnections(of: permit.user) else { return }
+        let before = book.grant(permit.user, permit.resource)
+        guard book.apply(permit.user, permit.resource, Grant(version: version, role: permit.role)) else { return }
+        var slots: [UInt32] = []
+        registry.forEach(.user, permit.user) { slot, _ in slots.append(slot) }
+        for slot in slots where lives[Int(slot)].phase == .live {
+            guard let identity = registry.identity(slot) else { continue }
+            let membership = rooms.membership(slot, permit.resource)
+            if let membership, membership.version >= version { continue }
+            enforced.matched += 1
+            let from = membership?.role ?? role(identity, on: permit.resource, before)
+            if lives[Int(slot)].isVersion1, from != permit.role {
+                say(
+                    slot,
+                    ServerMessage.permission(
+                        resource: permit.resource,
+                        from: from,
+                        to: permit.role,
+                        version: version,
+                        reason: decided.reason,
+                        roles: configuration.roles
+                    )
+                )
+            }
+            if let to = permit.role, to >= configuration.roles.viewer {
+                if membership != nil { rooms.join(slot, permit.resource, role: to, version: version) }
+                if let from, to < from { enforced.narrowed += 1 }
+            } else {
+                lose(slot, permit.resource, decided, &enforced)
+            }
+        }
+    }
+
+    /// A connection may not view the resource any more.
+    private func lose(_ slot: UInt32, _ resource: Identifier, _ decided: Decided, _ enforced: inout Enforced) {
+        if lives[Int(slot)].resource == resource {
+            condemn(slot, Closing(.permissionRevoked, detail: decided.message))
+            enforced.closed += 1
+        } else {
+            enforced.narrowed += 1
+            if rooms.leave(slot, resource), lives[Int(slot)].isVersion1 {
+                say(slot, ServerMessage.left(resource: resource, ref: nil))
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisWire
+
+/// What a live connection sends.
+extension GateLoop {
+    func framesReceived(_ stream: StreamID, _ bytes: Span<UInt8>) {
+        let slot = stream.slot
+        heard(slot)
+        var at = 0
+        while isCurrent(stream), lives[Int(slot)].phase == .live {
+            switch frameReader.next(bytes, &at, &lives[Int(slot)].frames) {
+            case .needMore: return
+            case .message(let kind, let payload): messageReceived(slot, kind, payload)
+            case .ping(let payload): pong(stream, payload)
+            case .pong: break
+            case .close(let code, _): closeReceived(slot, code)
+            case .failed(let outcome): condemn(slot, Closing(outcome))
+            }
+        }
+    }
+
+    /// One pong may wait: a client that does not read gets no more (RFC 6455, section 5.5.3 allows to answer the last ping only).
+    private func pong(_ stream: StreamID, _ payload: [UInt8]) {
+        guard engine.queued(stream) == 0 else { return }
+        output.removeAll(keepingCapacity: true)
+        FrameWriter.appendPong(payload.span, to: &output)
+        engine.send(stream, output)
+    }
+
+    /// The client closes: its code goes back to it (RFC 6455, section 5.5.1).
+    private func closeReceived(_ slot: UInt32, _ code: UInt16?) {
+        output.removeAll(keepingCapacity: true)
+        FrameWriter.appendClose(code: code, reason: [UInt8]().span, to: &output)
+        end(slot, output, code: code ?? 1005, reason: Outcome.bye.rawValue)
+    }
+
+    private func messageReceived(_ slot: UInt32, _ kind: MessageKind, _ payload: [UInt8]) {
+        guard lives[Int(slot)].isVersion1 else { return relayRaw(slot, kind, payload) }
+        guard kind == .text else {
+            return condemn(slot, Closing(.unsupportedData))
+        }
+        do throws(MessageRefusal) {
+            try act(slot, try ClientMessage.decode(payload, &json))
+        } catch {
+            say(slot, ServerMessage.error(error))
+        }
+    }
+
+    private func act(_ slot: UInt32, _ message: ClientMessage) throws(MessageRefusal) {
+        switch message {
+        case .publish(let resource, let data, let ref):
+            guard let resource = resource ?? lives[Int(slot)].resource else {
+                throw MessageRefusal(
+                    .badResource,
+                    "`publish` names a resource on a connection that is bound to none.",
+                    ref: ref
+                )
+            }
+            guard let membership = rooms.membership(slot, resource) else {
+                throw MessageRefusal(.notAMember, "The connection is no member of the resource.", ref: ref)
+            }
+            guard membership.role >= configuration.roles.editor else {
+                throw MessageRefusal(.forbidden, "Publishing needs the role editor.", ref: ref)
+            }
+            relay(slot, resource, .json(data))
+        case .join(_, let ref), .leave(_, let ref):
+            throw MessageRefusal(
+                .unavailable,
+                "This gate relays to bound connections only: connect to the resource.",
+                ref: ref
+            )
+        case .refresh, .authenticate:
+            throw MessageRefusal(.unavailable, "This gate takes a credential in the handshake only: connect anew.")
+        }
+    }
+
+    /// Sends a `portcullis.v1` message.
+    func say(_ slot: UInt32, _ message: [UInt8]) {
+        output.removeAll(keepingCapacity: true)
+        FrameWriter.append(.text, message.span, to: &output)
+        push(slot, output)
+    }
+
+    /// Writes frames to a live connection; one that does not read them is closed.
+    func push(_ slot: UInt32, _ frames: [UInt8]) {
+        guard lives[Int(slot)].phase == .live else { return }
+        let stream = stream(slot)
+        engine.send(stream, frames)
+        if engine.queued(stream) > configuration.sendQueue {
+            condemn(slot, Closing(.slowConsumer, retryAfter: configuration.drainRetryAfter))
+        }
+    }
+}

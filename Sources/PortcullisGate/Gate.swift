@@ -1,0 +1,79 @@
+public import PortcullisCore
+import PortcullisCrypto
+public import PortcullisReactor
+import Synchronization
+
+/// The data plane: it holds the connections, follows Redis, and cuts off whom a decision names.
+public final class Gate: Sendable {
+    private let shared: GateShared
+    private let threads: Mutex<[LoopThread]>
+    /// Where clients connect to; the port is the one that the kernel chose where 0 was asked for.
+    public let endpoint: Endpoint
+
+    /// Binds and starts the loops. Handshakes are refused until the view of the log is whole.
+    ///
+    /// - Parameter report: called from the loops' threads; it must not block.
+    /// - Throws: what could not be had: the port, a descriptor, a thread.
+    public init(
+        _ configuration: GateConfiguration,
+        report: @escaping @Sendable (GateReport) -> Void
+    ) throws(SocketError) {
+        // A port that several sockets share is shared with strangers too: it must be free before ours share it.
+        let probe = try ListeningSocket(configuration.listen)
+        let endpoint = probe.endpoint
+        var listeners: [ListeningSocket?] = []
+        switch endpoint {
+        case .unix: listeners = [probe] + Array(repeating: nil, count: configuration.loops - 1)
+        case .tcp:
+            probe.close()
+            for _ in 0..<configuration.loops { listeners.append(try ListeningSocket(endpoint, reusePort: true)) }
+        }
+        var mailboxes: [Mailbox<LoopMessage>] = []
+        for _ in 0..<configuration.loops { mailboxes.append(try Mailbox()) }
+        var actual = configuration
+        actual.listen = endpoint
+        let instance = UInt32.random(in: 1 ... .max)
+        let shared = GateShared(actual, instance: instance, mailboxes: mailboxes, report: report)
+        self.shared = shared
+        self.endpoint = endpoint
+        threads = Mutex([])
+        do throws(SocketError) {
+            for index in listeners.indices {
+                let listener = listeners[index]
+                let thread = try LoopThread("loop \(index)") {
+                    do throws(SocketError) {
+                        try GateLoop(index: index, shared: shared, listener: listener).run()
+                    } catch {
+                        shared.report(.loopFailed("\(error)"))
+                        shared.mailboxes[0].post(.drained(loop: index))
+                    }
+                }
+                threads.withLock { $0.append(thread) }
+            }
+        } catch {
+            stop()
+            throw error
+        }
+    }
+
+    /// What readiness shows, as of a moment ago.
+    public var status: GateStatus {
+        shared.status.withLock { $0 }
+    }
+
+    /// Begins to stop: nobody is admitted any more, all are told and closed within `drain.deadline`. Returns at once.
+    public func beginDraining() {
+        shared.tellAll(.drain)
+    }
+
+    /// Stops and waits until the last loop has ended. Blocks.
+    public func stop() {
+        beginDraining()
+        let threads = threads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in threads { thread.join() }
+        if !threads.isEmpty { shared.report(.stopped) }
+    }
+}

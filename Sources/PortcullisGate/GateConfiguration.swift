@@ -1,0 +1,142 @@
+public import PortcullisCore
+public import PortcullisReactor
+public import PortcullisRedis
+public import PortcullisTokens
+public import PortcullisWire
+
+/// All that a gate is told when it starts. Values that reach it have been checked.
+public struct GateConfiguration: Sendable {
+    /// Where clients connect to; port 0: the kernel chooses.
+    public var listen: Endpoint
+    /// How many loops, each a thread with a listener of its own.
+    public var loops: Int
+    /// The gate's name among the gates of one Redis.
+    public var node: String
+    public var version: String
+    public var path: BasePath
+    public var subprotocols: [[UInt8]]
+    public var relay: RelayMode
+
+    public var redis: RedisURL
+    public var keys: Keys
+    public var lease: Milliseconds
+    public var appendPolicy: AppendScript.Policy
+
+    public var tokens: TokenPolicy
+    public var credentials: CredentialSource
+    public var origins: OriginPolicy
+    public var refusal: RefusalStyle
+    /// nil where sessions are off.
+    public var sessions: SessionPolicy?
+
+    public var roles: RoleOrder
+    /// The role of everybody on every resource; nil: none.
+    public var defaultRole: Role?
+
+    public var headLimits: HeadLimits
+    public var messageLimits: MessageLimits
+    public var handshake: Milliseconds
+    public var heartbeat: Milliseconds
+    /// Bytes that may wait for one connection.
+    public var sendQueue: Int
+    /// Connections of the whole gate.
+    public var connections: Int
+    /// How long a condemned connection may take to go.
+    public var closeDeadline: Milliseconds
+    public var drainDeadline: Milliseconds
+    public var drainRetryAfter: Milliseconds
+    /// Whether each admission and close is reported: they cost a report each.
+    public var reportsAdmissions: Bool
+
+    public init(listen: Endpoint, loops: Int, node: String, redis: RedisURL, tokens: TokenPolicy) {
+        self.listen = listen
+        self.loops = max(1, loops)
+        self.node = node
+        self.version = "0"
+        self.path = .standard
+        self.subprotocols = []
+        self.relay = .rooms
+        self.redis = redis
+        self.keys = Keys()
+        self.lease = .seconds(5)
+        self.appendPolicy = .init()
+        self.tokens = tokens
+        self.credentials = CredentialSource(tickets: false)
+        self.origins = .sameOrigin
+        self.refusal = .auto
+        self.sessions = SessionPolicy(
+            key: SessionKey("session:{id}") ?? .plain,
+            codec: SessionCodec(userField: "user_id", createdField: "created_at", roles: .standard)
+        )
+        self.roles = .standard
+        self.defaultRole = nil
+        self.headLimits = HeadLimits()
+        self.messageLimits = MessageLimits()
+        self.handshake = .seconds(5)
+        self.heartbeat = .seconds(25)
+        self.sendQueue = 1 << 20
+        self.connections = 19_000
+        self.closeDeadline = .seconds(2)
+        self.drainDeadline = .seconds(5)
+        self.drainRetryAfter = .seconds(10)
+        self.reportsAdmissions = false
+    }
+}
+
+/// What becomes of the messages of raw connections (`relay`).
+public enum RelayMode: String, CaseIterable, Sendable {
+    /// To the other connections on the resource.
+    case rooms
+    /// To the sender too, bound or not.
+    case echo
+    case off
+}
+
+/// How server sessions are found and read (`sessions`).
+public struct SessionPolicy: Sendable {
+    public var key: SessionKey
+    public var codec: SessionCodec
+    /// Older sessions are refused (`sessions.longest_life`).
+    public var longestLife: Milliseconds
+
+    public init(key: SessionKey, codec: SessionCodec, longestLife: Milliseconds = .seconds(30 * 86400)) {
+        self.key = key
+        self.codec = codec
+        self.longestLife = longestLife
+    }
+}
+
+/// The template of the key of a session (`sessions.key`): a text with `{id}`.
+public struct SessionKey: Equatable, Sendable {
+    private let before: [UInt8]
+    private let after: [UInt8]
+
+    /// The id itself.
+    public static let plain = SessionKey(before: [], after: [])
+
+    private init(before: [UInt8], after: [UInt8]) {
+        self.before = before
+        self.after = after
+    }
+
+    /// nil where the text has not exactly one `{id}`.
+    public init?(_ template: String) {
+        let mark = Array("{id}".utf8)
+        let bytes = Array(template.utf8)
+        let places = bytes.indices.filter { bytes[$0...].starts(with: mark) }
+        guard places.count == 1, let place = places.first else { return nil }
+        self.init(before: Array(bytes[..<place]), after: Array(bytes[(place + mark.count)...]))
+    }
+
+    public func key(_ id: Identifier) -> [UInt8] {
+        before + id.bytes + after
+    }
+
+    /// The id in a key; nil where the key is none of a session.
+    public func id(_ key: [UInt8]) -> Identifier? {
+        guard key.count > before.count + after.count, key.starts(with: before),
+            key.suffix(after.count).elementsEqual(after)
+        else { return nil }
+        return Identifier(bytes: Array(key[before.count..<key.count - after.count]))
+    }
+}

@@ -1,0 +1,301 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisTokens
+import PortcullisWire
+import Synchronization
+
+/// One loop of the data plane: its connections, and all that happens to them. Everything here runs on the loop's own thread.
+final class GateLoop {
+    let index: Int
+    let shared: GateShared
+    let configuration: GateConfiguration
+    let engine: Engine
+    let mailbox: Mailbox<LoopMessage>
+    /// Loop 0 alone holds the links to Redis.
+    var uplink: Uplink?
+
+    let verifier: TokenVerifier
+    var head = RequestHead()
+    var json = StrictJSON(maximumDepth: 32)
+    let frameReader: FrameReader
+
+    var registry = Registry()
+    var rooms = Rooms()
+    var book = PermissionBook()
+    var wheel: SweepWheel
+    var lease: Lease
+    var isDeaf = true
+    var isDraining = false
+    var hasEnded = false
+
+    var lives: [Live] = []
+    /// Connections that are not yet gone, whatever their phase.
+    var connectionCount = 0
+    /// The output of one step, used again and again.
+    var output: [UInt8] = []
+
+    private(set) var now: BootTime
+    private(set) var wall: WallTime
+    private var greatestWall = WallTime(milliseconds: 0)
+    let began: BootTime
+    private var mail: [LoopMessage] = []
+    private var due: [UInt32] = []
+    private var drainQueue: [StreamID] = []
+    private var drainEnds = BootTime(nanoseconds: .max)
+
+    /// Deadlines that are acted on in one turn; the others wait for the next, which comes at once.
+    private static let deadlinesPerTurn = 512
+
+    init(index: Int, shared: GateShared, listener: ListeningSocket?) throws(SocketError) {
+        self.index = index
+        self.shared = shared
+        configuration = shared.configuration
+        mailbox = shared.mailboxes[index]
+        engine = try Engine(waker: mailbox.waker, listener: listener)
+        verifier = TokenVerifier(configuration.tokens)
+        frameReader = FrameReader(.server, limits: configuration.messageLimits)
+        now = BootTime(nanoseconds: Clock.boot())
+        wall = WallTime(milliseconds: Clock.wall())
+        began = now
+        wheel = SweepWheel(now: now)
+        lease = Lease(length: configuration.lease)
+        if index == 0 { uplink = Uplink(self) }
+    }
+
+    func run() {
+        engine.run(self)
+        uplink = nil
+    }
+
+    /// Whether a handshake may be judged now.
+    var canVouch: Bool {
+        !isDeaf && lease.holds(at: now)
+    }
+
+    // MARK: - Names
+
+    func connectionID(_ slot: UInt32) -> ConnectionID {
+        let serial = UInt64(lives[Int(slot)].generation) << 32 | UInt64(index & 0xFF) << 24 | UInt64(slot & 0xFFFFFF)
+        return ConnectionID(instance: shared.instance, serial: serial)
+    }
+
+    func stream(_ slot: UInt32) -> StreamID {
+        StreamID(slot: slot, generation: lives[Int(slot)].generation)
+    }
+
+    /// Whether a stream is the connection that now stands in its slot.
+    func isCurrent(_ stream: StreamID) -> Bool {
+        let slot = Int(stream.slot)
+        return slot < lives.count && lives[slot].generation == stream.generation && lives[slot].phase != .vacant
+    }
+
+    // MARK: - Mail
+
+    private func readMail() {
+        mailbox.drain(into: &mail)
+        guard !mail.isEmpty else { return }
+        let batch = mail
+        mail.removeAll(keepingCapacity: batch.count <= 1024)
+        for message in batch { handle(message) }
+    }
+
+    private func handle(_ message: LoopMessage) {
+        switch message {
+        case .decided(let decided): enforce(decided)
+        case .vouched(let sentAt): _ = lease.renew(sentAt: sentAt, now: now)
+        case .deaf(let deaf): isDeaf = deaf
+        case .answered(let stream, let answer): answered(stream, answer)
+        case .relayed(let relayed): deliver(relayed, except: nil)
+        case .query(let query): answer(query)
+        case .sessionChanged(let id, let state): sessionChanged(id, state)
+        case .sessionsUncertain: askAboutSessions()
+        case .drain: beginDrain()
+        case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
+        case .enforced(let enforced): uplink?.enforced(enforced)
+        case .queried(let id, let rows, let more): uplink?.queried(id, rows, more)
+        case .readSession(let session): uplink?.readSession(session)
+        case .drained(let loop): uplink?.loopDrained(loop)
+        case .resolved(let endpoints, let kind, let failure): uplink?.resolved(endpoints, kind, failure)
+        }
+    }
+
+    /// Asks Redis, through the loop that holds the links.
+    func ask(_ question: Question, _ stream: StreamID) {
+        if let uplink {
+            uplink.ask(question, stream, loop: index)
+        } else {
+            shared.mailboxes[0].post(.asked(question, stream, loop: index))
+        }
+    }
+
+    // MARK: - Deadlines
+
+    private func sweep() {
+        due.removeAll(keepingCapacity: true)
+        wheel.due(now: now, limit: Self.deadlinesPerTurn, into: &due)
+        for slot in due { deadlinePassed(slot) }
+    }
+
+    private func deadlinePassed(_ slot: UInt32) {
+        let stream = stream(slot)
+        switch lives[Int(slot)].phase {
+        case .vacant: break
+        case .head: refuse(stream, Refusal(.handshakeTimeout, "the request head did not come in time"))
+        case .asking: refuse(stream, Refusal(.storeUnavailable, "Redis did not answer in time"))
+        case .live: checkLife(slot)
+        case .closing: engine.close(stream)
+        }
+    }
+
+    /// A live connection's next deadline: its expiry, or the time to hear from it.
+    func setLifeDeadline(_ slot: UInt32) {
+        let quiet = BootTime(nanoseconds: began.nanoseconds) + Milliseconds(Int64(lives[Int(slot)].heard) * 50)
+        let intervals: Int64 = lives[Int(slot)].wasPinged ? 2 : 1
+        var deadline = quiet + Milliseconds(configuration.heartbeat.count.multipliedClamped(by: intervals))
+        if let expires = registry.identity(slot)?.expires {
+            deadline = min(deadline, now + expires.since(wall))
+        }
+        wheel.set(slot, at: deadline)
+    }
+
+    func heard(_ slot: UInt32) {
+        lives[Int(slot)].heard = UInt32(clamping: now.since(began).count / 50)
+        lives[Int(slot)].wasPinged = false
+    }
+
+    private func checkLife(_ slot: UInt32) {
+        if let expires = registry.identity(slot)?.expires, expires <= wall {
+            condemn(slot, Closing(.expired))
+            return
+        }
+        let silent = now.since(began).count - Int64(lives[Int(slot)].heard) * 50
+        if silent >= 2 * configuration.heartbeat.count {
+            condemn(slot, Closing(.heartbeatTimeout))
+            return
+        }
+        if silent >= configuration.heartbeat.count, !lives[Int(slot)].wasPinged {
+            lives[Int(slot)].wasPinged = true
+            output.removeAll(keepingCapacity: true)
+            FrameWriter.appendPing([UInt8]().span, to: &output)
+            engine.send(stream(slot), output)
+        }
+        setLifeDeadline(slot)
+    }
+
+    // MARK: - Draining
+
+    private func beginDrain() {
+        guard !isDraining else { return }
+        isDraining = true
+        engine.pauseAccepting()
+        drainEnds = now + configuration.drainDeadline
+        for slot in lives.indices where lives[slot].phase != .vacant {
+            drainQueue.append(StreamID(slot: UInt32(slot), generation: lives[slot].generation))
+        }
+    }
+
+    /// Closes a slice, so that all are told within half of the deadline; the other half is theirs to go.
+    private func drainSlice() {
+        guard isDraining, !hasEnded else { return }
+        let left = max(1, drainEnds.since(now).count - configuration.drainDeadline.count / 2)
+        let slice = max(1, drainQueue.count * 50 / Int(max(left, 50)))
+        for _ in 0..<min(slice, drainQueue.count) {
+            guard let stream = drainQueue.popLast(), isCurrent(stream) else { continue }
+            switch lives[Int(stream.slot)].phase {
+            case .live: condemn(stream.slot, Closing(.shuttingDown, retryAfter: jitteredRetry()))
+            case .asking: refuse(stream, Refusal(.draining, "the gate is shutting down"))
+            case .head: engine.close(stream)
+            case .vacant, .closing: break
+            }
+        }
+        if connectionCount == 0 || now >= drainEnds {
+            hasEnded = true
+            shared.mailboxes[0].post(.drained(loop: index))
+        }
+    }
+
+    /// Between half and one and a half of `drain.retry_after`, another for each connection.
+    private func jitteredRetry() -> Milliseconds {
+        let middle = configuration.drainRetryAfter.count
+        return Milliseconds(middle / 2 + Int64.random(in: 0...max(1, middle)))
+    }
+}
+
+extension GateLoop: EngineDelegate {
+    func turnBegan() {
+        now = BootTime(nanoseconds: Clock.boot())
+        // Claims are judged by the greatest wall clock seen: a step back revives nothing.
+        greatestWall = max(greatestWall, WallTime(milliseconds: Clock.wall()))
+        wall = greatestWall
+        readMail()
+    }
+
+    func accepted(_ stream: StreamID, from peer: PeerAddress?) {
+        let slot = Int(stream.slot)
+        while lives.count <= slot { lives.append(Live()) }
+        var live = Live()
+        live.generation = stream.generation
+        live.phase = .head
+        if let peer { (live.addressHigh, live.addressLow, live.hasAddress) = (peer.high, peer.low, true) }
+        lives[slot] = live
+        connectionCount += 1
+        shared.connections.add(1, ordering: .relaxed)
+        wheel.set(stream.slot, at: now + configuration.handshake)
+    }
+
+    func connected(_ stream: StreamID) {
+        uplink?.connected(stream)
+    }
+
+    func received(_ stream: StreamID, _ bytes: Span<UInt8>) {
+        guard isCurrent(stream) else {
+            uplink?.received(stream, bytes)
+            return
+        }
+        switch lives[Int(stream.slot)].phase {
+        case .head: headReceived(stream, bytes)
+        case .asking: keepEarly(stream, bytes)
+        case .live: framesReceived(stream, bytes)
+        // Closing means stopping: read, so that the close frame is not destroyed by a reset, and thrown away.
+        case .closing, .vacant: break
+        }
+    }
+
+    func drained(_ stream: StreamID) {}
+
+    func gone(_ stream: StreamID, _ reason: Gone) {
+        guard isCurrent(stream) else {
+            uplink?.gone(stream, reason)
+            return
+        }
+        let slot = stream.slot
+        wheel.remove(slot)
+        leave(slot)
+        lives[Int(slot)] = Live()
+        connectionCount -= 1
+        shared.connections.subtract(1, ordering: .relaxed)
+    }
+
+    func acceptFailed(_ errno: Int32) {
+        shared.report(.acceptFailed(SocketError.text(errno)))
+    }
+
+    func turnEnded() -> Int32? {
+        sweep()
+        drainSlice()
+        uplink?.turnEnded()
+        if hasEnded, uplink?.mayEnd ?? true { return nil }
+        if due.count == Self.deadlinesPerTurn { return 0 }
+        let idle = wheel.count == 0 && uplink == nil && !isDraining
+        return idle ? -1 : Int32(SweepWheel.tick.count)
+    }
+
+    /// Takes a connection out of the registry and its rooms: the one place where it leaves both.
+    private func leave(_ slot: UInt32) {
+        rooms.leaveAll(slot)
+        guard let identity = registry.identity(slot) else { return }
+        registry.remove(slot)
+        let user = identity.user
+        if !registry.hasConnections(of: user) { book.forget(user) }
+    }
+}

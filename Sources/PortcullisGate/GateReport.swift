@@ -1,0 +1,52 @@
+public import PortcullisCore
+public import PortcullisWire
+
+/// What a gate tells whoever keeps its log. Nothing in it is a secret.
+public enum GateReport: Sendable {
+    case redisReady
+    case redisLost(String)
+    /// The view of the log is whole: handshakes are admitted.
+    case vouching(position: String)
+    /// Nobody is admitted until the view is whole again.
+    case notVouching(String)
+    case eventRejected(EventRejection)
+    case eventNotAdopted(String)
+    /// An entry of the log that cannot be read.
+    case logEntryRejected(position: String, EventRejection)
+    case decided(type: String, event: Identifier, matched: Int, closed: Int, microseconds: Int64)
+    case refused(Handshake, Refusal)
+    /// Told only where ``GateConfiguration/reportsAdmissions`` is set.
+    case admitted(ConnectionID, user: Identifier, credential: CredentialKind, address: IPAddress?)
+    case closed(connection: ConnectionID, user: Identifier, code: UInt16, reason: String)
+    case acceptFailed(String)
+    case loopFailed(String)
+    case stopped
+
+    /// What is known of a handshake.
+    public struct Handshake: Sendable {
+        /// The `request_id` that a refused client is told.
+        public let request: String
+        public let credential: CredentialKind
+        public let address: IPAddress?
+    }
+}
+
+/// What readiness shows (operate.md).
+public struct GateStatus: Equatable, Sendable {
+    /// Whether handshakes are admitted.
+    public var isReady = false
+    /// How far the log has been read.
+    public var position = ""
+    /// The time since the last question that confirmed the view; nil before the first.
+    public var staleness: Milliseconds?
+    /// The time that the last probe took from the gate to Redis and back by the subscription.
+    public var probe: Milliseconds?
+    /// Whether the view could not be confirmed for the length of the lease.
+    public var isFrozen = false
+    /// Events of a version, type or selector that this gate does not know.
+    public var unknownEvents = 0
+    public var connections = 0
+    public var standing = 0
+
+    public init() {}
+}

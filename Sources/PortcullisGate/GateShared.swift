@@ -1,0 +1,54 @@
+import PortcullisCore
+import PortcullisReactor
+import Synchronization
+
+/// What the loops of a gate share: the replica, each other's mailboxes, and the way out for reports.
+final class GateShared: Sendable {
+    let configuration: GateConfiguration
+    /// The gate's random number of this run: the first half of every connection's name.
+    let instance: UInt32
+    let mailboxes: [Mailbox<LoopMessage>]
+    let report: @Sendable (GateReport) -> Void
+    /// One a process, changed before the loops are told. A handshake asks it under this lock, which is held for a look-up in memory.
+    let standing: Mutex<StandingDecisions>
+    let status = Mutex(GateStatus())
+    /// How far Redis' clock is ahead of this machine's, in ms.
+    let redisClock = Atomic<Int64>(0)
+    /// Connections of all loops.
+    let connections = Atomic<Int>(0)
+    let requests = Atomic<UInt64>(0)
+
+    init(
+        _ configuration: GateConfiguration,
+        instance: UInt32,
+        mailboxes: [Mailbox<LoopMessage>],
+        report: @escaping @Sendable (GateReport) -> Void
+    ) {
+        self.configuration = configuration
+        self.instance = instance
+        self.mailboxes = mailboxes
+        self.report = report
+        standing = Mutex(
+            StandingDecisions(
+                lifetimes: .init(
+                    retention: configuration.appendPolicy.retention,
+                    longestSession: configuration.appendPolicy.longestSession
+                )
+            )
+        )
+    }
+
+    /// Redis' time, as well as it is known.
+    func redisTime(_ wall: WallTime) -> WallTime {
+        wall + Milliseconds(redisClock.load(ordering: .relaxed))
+    }
+
+    func nextRequest() -> String {
+        let number = requests.add(1, ordering: .relaxed).newValue
+        return String(instance, radix: 16) + "-" + String(number, radix: 16)
+    }
+
+    func tellAll(_ message: LoopMessage) {
+        for mailbox in mailboxes { mailbox.post(message) }
+    }
+}

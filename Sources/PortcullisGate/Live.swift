@@ -1,0 +1,55 @@
+import PortcullisCore
+import PortcullisWire
+
+/// What a loop holds of one connection beside its entry in the registry. Small: there is one for every slot.
+struct Live {
+    enum Phase: UInt8 {
+        /// No connection in this slot.
+        case vacant
+        /// The request head is awaited. Exits: asking, live, closing.
+        case head
+        /// Redis is asked about the credential or the permission. Exits: live, closing.
+        case asking
+        /// Exits: closing.
+        case live
+        /// Its last bytes are written; what it sends is thrown away.
+        case closing
+    }
+
+    var generation: UInt32 = 0
+    var phase = Phase.vacant
+    /// Whether `portcullis.v1` is spoken.
+    var isVersion1 = false
+    /// Whether a ping has been sent since the connection was last heard.
+    var wasPinged = false
+    /// When it was last heard, in wheel ticks since the loop began.
+    var heard: UInt32 = 0
+    var addressHigh: UInt64 = 0
+    var addressLow: UInt64 = 0
+    var hasAddress = false
+    /// The resource it is bound to.
+    var resource: Identifier?
+    var frames = FrameState()
+    /// What is kept of a handshake that is not through.
+    var pending: PendingHandshake?
+
+    var address: IPAddress? {
+        hasAddress ? IPAddress(high: addressHigh, low: addressLow) : nil
+    }
+}
+
+/// A handshake that waits: for the rest of its head, or for an answer of Redis.
+final class PendingHandshake {
+    /// The bytes of the head, and what has come behind it.
+    var bytes: [UInt8] = []
+    /// How long the head is; nil while it is incomplete.
+    var headLength: Int?
+    var request: UpgradeRequest?
+    var subprotocol = Subprotocol.unnamed
+    var origin = OriginPolicy.Verdict.absent
+    var kind = CredentialKind.none
+    var identity: Identity?
+
+    /// A client that sends this much before it has an answer is not waiting for one.
+    static let maximumEarly = 64 << 10
+}

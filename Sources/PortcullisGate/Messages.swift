@@ -1,0 +1,105 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisWire
+
+/// What comes into a loop's mailbox.
+enum LoopMessage: Sendable {
+    /// A decision that stands in the replica already. The lease that covers it comes behind it.
+    case decided(Decided)
+    /// The view was confirmed by a question sent at that time.
+    case vouched(at: BootTime)
+    /// The subscription is lost or back: a deaf gate admits nobody.
+    case deaf(Bool)
+    case answered(StreamID, Answer)
+    case relayed(Relayed)
+    case query(ConnectionQuery)
+    case sessionChanged(Identifier, SessionState)
+    /// Sessions that are held here must be read again: what Redis told of them may have been missed.
+    case sessionsUncertain
+    /// Close everybody and end.
+    case drain
+    // To the first loop only.
+    case asked(Question, StreamID, loop: Int)
+    case enforced(Enforced)
+    case queried(id: String, rows: [[UInt8]], more: Bool)
+    case readSession(Identifier)
+    case drained(loop: Int)
+    case resolved([Endpoint], Uplink.Kind, failure: String?)
+}
+
+/// A decision on its way to the loops.
+struct Decided: Sendable {
+    /// Tells the parts of its receipt from those of another.
+    let serial: UInt64
+    let decision: Decision
+    /// The event's id or the one that stands for it.
+    let event: Identifier
+    let reason: String?
+    let message: String?
+    /// The version that a `permit` got.
+    let version: Int64?
+    /// The moment of the append by Redis' clock, or the gate's guess at it where an event was only published.
+    let appended: WallTime
+    /// When the gate read it.
+    let readAt: BootTime
+    let wantsReceipt: Bool
+}
+
+/// What one loop did about a decision.
+struct Enforced: Sendable {
+    let serial: UInt64
+    let event: Identifier
+    let type: String
+    let wantsReceipt: Bool
+    var matched = 0
+    var closed = 0
+    var narrowed = 0
+    var spared = 0
+    /// From the gate's read of the event to the last close frame written.
+    var microseconds: Int64 = 0
+}
+
+/// What a loop needs to know from Redis.
+enum Question: Sendable {
+    case session(Identifier)
+    case permission(user: Identifier, resource: Identifier)
+}
+
+/// What Redis said.
+enum Answer: Sendable {
+    case session(SessionState)
+    /// The stored grant, as it stands in `P:perm:<user>`.
+    case permission([UInt8]?)
+    /// It could not be asked, or answered in error: the one handshake is refused.
+    case unavailable(String)
+}
+
+/// A session as Redis has it.
+enum SessionState: Sendable, Equatable {
+    case absent
+    /// - Parameter expires: by the time to live that came with the value; nil: never.
+    case present([UInt8], expires: WallTime?)
+    case unreadable(String)
+}
+
+/// A message from a member of a room to the others.
+struct Relayed: Sendable {
+    let resource: Identifier
+    let user: Identifier
+    let connection: ConnectionID
+    let content: Content
+
+    enum Content: Sendable {
+        case text([UInt8])
+        case binary([UInt8])
+        /// JSON, from a `publish`.
+        case json([UInt8])
+    }
+}
+
+/// Which connections are asked for.
+struct ConnectionQuery: Sendable {
+    let id: String
+    let select: Selector
+    let limit: Int
+}

@@ -1,0 +1,349 @@
+import PortcullisCore
+import PortcullisCrypto
+import PortcullisReactor
+import PortcullisRedis
+import PortcullisWire
+
+/// The gate's two links to Redis, on the first loop: one for commands, one subscribed. What it learns goes into the replica first, then
+/// to the loops by their mailboxes.
+final class Uplink {
+    /// What an answer on the command link is for.
+    enum Ask {
+        case nothing
+        case session(Identifier, StreamID, loop: Int)
+        case watchedSession(Identifier)
+        case permission(StreamID, loop: Int)
+        case standing
+        case epoch
+        case page(sentAt: BootTime, from: LogPosition?, isFull: Bool)
+        case adoption(Identifier)
+        case heartbeat(sentAt: WallTime)
+        case probe
+        case goodbye
+    }
+
+    enum Kind {
+        case command
+        case subscription
+    }
+
+    /// One of the two links: its life, its socket, its parser.
+    struct Link {
+        var machine = LinkMachine()
+        var stream: StreamID?
+        var reader: RESPReader?
+        /// Whether a loss has been told that no success has followed.
+        var lossWasTold = false
+    }
+
+    // The loop owns the uplink and outlives it.
+    unowned let loop: GateLoop
+    let shared: GateShared
+    let configuration: GateConfiguration
+    let keys: Keys
+
+    var command = Link()
+    var subscription = Link()
+    var pending = PendingCommands<Ask>()
+    /// Channels whose subscription is acknowledged.
+    var subscribed = 0
+    var subscriberID: Int64?
+
+    // The log (Following.swift).
+    var position: LogPosition?
+    /// The newest entry that the channel told of.
+    var newestHeard: LogPosition?
+    var hasReadAll = false
+    var isReading = false
+    var nextRead = BootTime(nanoseconds: 0)
+    var epoch: [UInt8]?
+    var isVouching = false
+    var recent = RecentEvents()
+    var adoptions: [(event: Event, payload: [UInt8], key: Identifier)] = []
+
+    // Probe, heartbeat, receipts, queries (Duties.swift).
+    var nextHeartbeat = BootTime(nanoseconds: 0)
+    var probe: (nonce: Identifier, sentAt: BootTime)?
+    var lastProbe: Milliseconds?
+    var serial: UInt64 = 0
+    var receipts: [UInt64: (count: Int, sum: Enforced)] = [:]
+    var queries: [String: (count: Int, rows: [[UInt8]], more: Bool, asked: BootTime)] = [:]
+    var unknownEvents = 0
+    var drainedLoops = 0
+    var goodbye: BootTime?
+    var hasSaidGoodbye = false
+
+    static let channelCount = 3
+
+    init(_ loop: GateLoop) {
+        self.loop = loop
+        shared = loop.shared
+        configuration = loop.configuration
+        keys = configuration.keys
+    }
+
+    var now: BootTime { loop.now }
+
+    // MARK: - Links
+
+    func turnEnded() {
+        for kind in [Kind.command, .subscription] {
+            let action = self[kind].machine.timePassed(now: now.nanoseconds, random: .random(in: 0..<1))
+            act(action, kind)
+        }
+        performDuties()
+        flush()
+    }
+
+    /// All commands of a turn in one write.
+    private func flush() {
+        guard command.machine.isReady, let stream = command.stream else { return }
+        let bytes = pending.takeOutput()
+        if !bytes.isEmpty { loop.engine.send(stream, bytes) }
+    }
+
+    private subscript(kind: Kind) -> Link {
+        get { kind == .command ? command : subscription }
+        set { if kind == .command { command = newValue } else { subscription = newValue } }
+    }
+
+    private func kind(of stream: StreamID) -> Kind? {
+        if command.stream == stream { return .command }
+        return subscription.stream == stream ? .subscription : nil
+    }
+
+    private func act(_ action: LinkMachine.Action, _ kind: Kind) {
+        switch action {
+        case .nothing: break
+        case .connect: connect(kind)
+        case .greet:
+            var bytes: [UInt8] = []
+            for command in configuration.redis.greeting { command.encode(into: &bytes) }
+            if let stream = self[kind].stream { loop.engine.send(stream, bytes) }
+        case .becomeReady: ready(kind)
+        case .drop(let reason): dropped(kind, reason)
+        }
+    }
+
+    private func connect(_ kind: Kind) {
+        switch configuration.redis.place {
+        case .path(let path): connect(kind, [.unix(path: path)])
+        case .host(let host, let port):
+            if IPAddress(host) != nil {
+                connect(kind, [.tcp(address: host, port: port)])
+            } else {
+                lookUp(host, port, kind)
+            }
+        }
+    }
+
+    /// The resolver may take seconds: it is asked on a thread of its own, which ends with its answer.
+    private func lookUp(_ host: String, _ port: UInt16, _ kind: Kind) {
+        let mailbox = loop.mailbox
+        do throws(SocketError) {
+            _ = try LoopThread("resolve") {
+                do throws(SocketError) {
+                    mailbox.post(.resolved(try Endpoint.resolve(host: host, port: port), kind, failure: nil))
+                } catch {
+                    mailbox.post(.resolved([], kind, failure: "\(error)"))
+                }
+            }
+        } catch {
+            lost(kind, "\(error)")
+        }
+    }
+
+    func resolved(_ endpoints: [Endpoint], _ kind: Kind, _ failure: String?) {
+        guard case .connecting = self[kind].machine.state, self[kind].stream == nil else { return }
+        if let failure { lost(kind, failure) } else { connect(kind, endpoints) }
+    }
+
+    private func connect(_ kind: Kind, _ endpoints: [Endpoint]) {
+        guard !endpoints.isEmpty else { return lost(kind, "the host has no address") }
+        guard let reader = RESPReader() else { return lost(kind, "memory has run out") }
+        do throws(SocketError) {
+            let stream = try loop.engine.connect(to: endpoints[self[kind].machine.failures % endpoints.count])
+            self[kind].stream = stream
+            self[kind].reader = reader
+        } catch {
+            lost(kind, "\(error)")
+        }
+    }
+
+    func connected(_ stream: StreamID) {
+        guard let kind = kind(of: stream) else { return loop.engine.close(stream) }
+        let count = configuration.redis.greeting.count
+        act(self[kind].machine.connected(greeting: count, now: now.nanoseconds), kind)
+    }
+
+    func received(_ stream: StreamID, _ bytes: Span<UInt8>) {
+        guard let kind = kind(of: stream), let reader = self[kind].reader else { return }
+        do throws(RESPError) {
+            try reader.feed(bytes)
+            while self[kind].stream == stream, let value = try reader.next() { take(value, kind) }
+        } catch {
+            lost(kind, error.description)
+        }
+    }
+
+    private func take(_ value: RESPValue, _ kind: Kind) {
+        guard self[kind].machine.isReady else {
+            let action = self[kind].machine.greeted(value, now: now.nanoseconds, random: .random(in: 0..<1))
+            return act(action, kind)
+        }
+        switch kind {
+        case .command:
+            // An answer that answers no question: the link is out of step.
+            guard let ask = pending.answered() else { return lost(kind, "Redis answered what was not asked.") }
+            answered(ask, value)
+        case .subscription:
+            if subscriberID == nil, let id = value.integer {
+                subscriberID = id
+                return
+            }
+            guard let push = Push(value) else { return lost(kind, "Redis pushed what is no message: \(value.kind).") }
+            pushed(push)
+        }
+    }
+
+    func gone(_ stream: StreamID, _ reason: Gone) {
+        guard let kind = kind(of: stream) else { return }
+        switch reason {
+        case .closed: break
+        case .ended: lost(kind, "Redis closed the connection.")
+        case .failed(let number): lost(kind, "Redis can't be reached: \(SocketError.text(number)).")
+        }
+    }
+
+    func lost(_ kind: Kind, _ reason: String) {
+        act(self[kind].machine.lost(reason, now: now.nanoseconds, random: .random(in: 0..<1)), kind)
+    }
+
+    private func dropped(_ kind: Kind, _ reason: String) {
+        if let stream = self[kind].stream { loop.engine.close(stream) }
+        self[kind].stream = nil
+        self[kind].reader = nil
+        if !self[kind].lossWasTold {
+            self[kind].lossWasTold = true
+            shared.report(.redisLost(reason))
+        }
+        switch kind {
+        case .command:
+            isReading = false
+            probe = nil
+            for ask in pending.abandon() { abandon(ask) }
+        case .subscription:
+            subscribed = 0
+            subscriberID = nil
+            probe = nil
+            becomeDeaf(reason)
+        }
+    }
+
+    private func abandon(_ ask: Ask) {
+        switch ask {
+        case .session(_, let stream, let loop), .permission(let stream, let loop):
+            tell(loop, .answered(stream, .unavailable("Redis was lost while it was asked")))
+        case .goodbye: hasSaidGoodbye = true
+        default: break
+        }
+    }
+
+    private func ready(_ kind: Kind) {
+        self[kind].lossWasTold = false
+        if kind == .subscription, let stream = subscription.stream {
+            var bytes: [UInt8] = []
+            Command("CLIENT", "ID").encode(into: &bytes)
+            Command("SUBSCRIBE", "__redis__:invalidate", keys.control(configuration.node), keys.events)
+                .encode(into: &bytes)
+            loop.engine.send(stream, bytes)
+        }
+        if kind == .command { begin() }
+    }
+
+    func tell(_ loop: Int, _ message: LoopMessage) {
+        guard shared.mailboxes.indices.contains(loop) else { return }
+        shared.mailboxes[loop].post(message)
+    }
+
+    // MARK: - Questions of handshakes
+
+    func ask(_ question: Question, _ stream: StreamID, loop: Int) {
+        guard command.machine.isReady else {
+            return tell(loop, .answered(stream, .unavailable("Redis is not connected")))
+        }
+        switch question {
+        case .session(let id): readSession(id, .session(id, stream, loop: loop))
+        case .permission(let user, let resource):
+            let key = keys.permissions(of: user)
+            pending.append(Command([Array("HGET".utf8), key, resource.bytes]), .permission(stream, loop: loop))
+        }
+    }
+
+    /// Reads a session that is held, so that its connections learn what it says now.
+    func readSession(_ id: Identifier) {
+        guard command.machine.isReady else { return }
+        readSession(id, .watchedSession(id))
+    }
+
+    /// Reads under tracking: Redis itself tells when the key is changed, by whatever program.
+    private func readSession(_ id: Identifier, _ ask: Ask) {
+        guard let sessions = configuration.sessions else { return }
+        pending.append(Command("CLIENT", "CACHING", "YES"), .nothing)
+        pending.append(Scripts.readSession(key: sessions.key.key(id)), ask)
+    }
+
+    private func answered(_ ask: Ask, _ value: RESPValue) {
+        switch ask {
+        case .nothing, .probe: break
+        case .session(_, let stream, let loop): tell(loop, .answered(stream, .session(session(value))))
+        case .watchedSession(let id): shared.tellAll(.sessionChanged(id, session(value)))
+        case .permission(let stream, let loop): tell(loop, .answered(stream, permission(value)))
+        case .standing: standingRead(value)
+        case .epoch: epochRead(value)
+        case .page(let sentAt, let from, let isFull): pageRead(value, sentAt: sentAt, from: from, isFull: isFull)
+        case .adoption(let key): adopted(key, value)
+        case .heartbeat(let sentAt): heartbeatAnswered(value, sentAt: sentAt)
+        case .goodbye: hasSaidGoodbye = true
+        }
+    }
+
+    private func session(_ value: RESPValue) -> SessionState {
+        switch value {
+        case .array(let parts):
+            guard parts.count == 2, let ttl = parts[1].integer else { break }
+            if parts[0] == .null { return .absent }
+            guard let bytes = parts[0].bytes else { break }
+            return .present(bytes, expires: ttl < 0 ? nil : loop.wall + Milliseconds(ttl))
+        case .error(let text): return .unreadable("Redis answered: \(text.prefix(80))")
+        default: break
+        }
+        lost(.command, "Redis answered a question with what does not fit it.")
+        return .unreadable("the answer does not fit the question")
+    }
+
+    private func permission(_ value: RESPValue) -> Answer {
+        switch value {
+        case .null: return .permission(nil)
+        case .bytes(let bytes): return .permission(bytes)
+        case .error(let text): return .unavailable("Redis answered: \(text.prefix(80))")
+        default:
+            lost(.command, "Redis answered a question with what does not fit it.")
+            return .unavailable("the answer does not fit the question")
+        }
+    }
+}
+
+extension RESPValue {
+    /// What kind of value it is, for a log line that must not hold the value.
+    fileprivate var kind: String {
+        switch self {
+        case .null: "nil"
+        case .status: "a status"
+        case .error: "an error"
+        case .integer: "an integer"
+        case .bytes: "a string"
+        case .array: "an array"
+        }
+    }
+}

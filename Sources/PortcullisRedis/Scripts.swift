@@ -1,0 +1,25 @@
+/// The small scripts of a gate beside the one that appends.
+public enum Scripts {
+    /// The value and the time to live of one session in one command, so that both are of the same moment and one `CLIENT CACHING YES`
+    /// tracks the key.
+    public static func readSession(key: [UInt8]) -> Command {
+        let text = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}"
+        return Command([Array("EVAL".utf8), Array(text.utf8), Array("1".utf8), key])
+    }
+
+    /// A gate says that it lives: its score among the gates and what it says of itself. Answers Redis' time in ms.
+    public static func heartbeat(nodes: String, node: String, name: String, fields: [(String, String)]) -> Command {
+        let text = """
+            local time = redis.call('TIME')
+            local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+            if redis.replicate_commands then redis.replicate_commands() end
+            redis.call('ZADD', KEYS[1], now, ARGV[1])
+            redis.call('HSET', KEYS[2], unpack(ARGV, 2))
+            redis.call('PEXPIRE', KEYS[2], 86400000)
+            redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 86400000)
+            return string.format('%.0f', now)
+            """
+        let words = ["EVAL", text, "2", nodes, node, name] + fields.flatMap { [$0.0, $0.1] }
+        return Command(words.map { Array($0.utf8) })
+    }
+}

@@ -1,0 +1,50 @@
+public import PortcullisCore
+
+/// What is said on a gate's own channel: its probe, and questions to it.
+public enum ControlMessage: Equatable, Sendable {
+    /// The gate's own: that it comes back proves that writing, publishing and the subscription work.
+    case probe(nonce: Identifier)
+    /// Which connections match. The answer goes to the list `P:reply:<id>`.
+    case connections(id: Identifier, select: Selector, limit: Int)
+
+    public func encode() -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("v", 1)
+            switch self {
+            case .probe(let nonce): json.member("probe", nonce)
+            case .connections(let id, let select, let limit):
+                json.member("query", "connections")
+                json.member("id", id)
+                json.name("select")
+                EventCodec.encode(select, into: &json)
+                json.member("limit", Int64(limit))
+            }
+        }
+    }
+
+    public static func decode(_ bytes: [UInt8]) throws(EventRejection) -> ControlMessage {
+        guard bytes.count <= EventCodec.maximumBytes else { throw .tooLarge }
+        var json = StrictJSON(maximumDepth: 8)
+        do throws(JSONError) {
+            try json.parse(bytes.span)
+        } catch {
+            throw .notJSON(error)
+        }
+        guard let version = json.member("v", in: bytes.span), json.integer(version, in: bytes.span) == 1 else {
+            throw .unknownVersion
+        }
+        if let node = json.member("probe", in: bytes.span), let nonce = json.string(node, in: bytes.span) {
+            return .probe(nonce: nonce)
+        }
+        guard let query = json.member("query", in: bytes.span), json.equals(query, "connections", in: bytes.span)
+        else { throw .unknownType("query") }
+        guard let idNode = json.member("id", in: bytes.span), let id = json.string(idNode, in: bytes.span),
+            id.isWellFormed
+        else { throw .badField("id") }
+        guard let select = json.member("select", in: bytes.span) else { throw .emptySelector }
+        let limit = json.member("limit", in: bytes.span).flatMap { json.integer($0, in: bytes.span) } ?? 1000
+        guard (1...100_000).contains(limit) else { throw .badField("limit") }
+        let selector = try EventReader(bytes: bytes, json: json, roles: .standard).selector(select)
+        return .connections(id: id, select: selector, limit: Int(limit))
+    }
+}
