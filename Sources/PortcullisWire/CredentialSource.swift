@@ -47,8 +47,11 @@ public struct CredentialSource: Equatable, Sendable {
     ) throws(Refusal) -> Credential? {
         let explicit = try explicitPlace(request, head, bytes)
         // Looked for even when it cannot win: that one cookie stands twice is the mark of an attack whatever else is there.
-        let ambient = try ambientPlace(head, bytes)
-        switch explicit ?? ambient {
+        let (sessionID, cookieToken) = try ambientPlaces(head, bytes)
+        if explicit == nil, sessionID != nil, cookieToken != nil {
+            throw Refusal(.ambiguousCredential, "a session cookie beside a token cookie")
+        }
+        switch explicit ?? sessionID ?? cookieToken {
         case .token(let range, let source): return .token(try token(range, source, bytes), source: source)
         case .ticket(let range): return .ticket(try ticket(range, bytes))
         case .session(let range): return .session(try session(range, bytes))
@@ -102,8 +105,12 @@ public struct CredentialSource: Equatable, Sendable {
         return start..<value.upperBound
     }
 
-    private func ambientPlace(_ head: RequestHead, _ bytes: Span<UInt8>) throws(Refusal) -> Place? {
-        guard sessionCookie != nil || tokenCookie != nil else { return nil }
+    /// A session cookie and a token cookie. An empty one, which some servers leave behind at sign-out, is none.
+    private func ambientPlaces(
+        _ head: RequestHead,
+        _ bytes: Span<UInt8>
+    ) throws(Refusal) -> (session: Place?, token: Place?) {
+        guard sessionCookie != nil || tokenCookie != nil else { return (nil, nil) }
         var session: Range<Int>?
         var token: Range<Int>?
         var cookies = Cookies()
@@ -116,13 +123,10 @@ public struct CredentialSource: Equatable, Sendable {
                 token = cookie.value
             }
         }
-        // An empty cookie is what some servers leave behind at sign-out: no credential.
-        switch (session.flatMap { $0.isEmpty ? nil : $0 }, token.flatMap { $0.isEmpty ? nil : $0 }) {
-        case (nil, nil): return nil
-        case (let session?, nil): return .session(session)
-        case (nil, let token?): return .token(token, .cookie)
-        case (.some, .some): throw Refusal(.ambiguousCredential, "a session cookie beside a token cookie")
-        }
+        return (
+            session.flatMap { $0.isEmpty ? nil : .session($0) },
+            token.flatMap { $0.isEmpty ? nil : .token($0, .cookie) }
+        )
     }
 
     // MARK: - Checking and copying
