@@ -11,6 +11,9 @@ public enum FieldName: UInt8, Sendable {
     case cookie
     case contentLength
     case transferEncoding
+    case contentEncoding
+    /// One of the two above with an underscore, which some gateways take for the same.
+    case disguisedFraming
     case forwardedFor
     case other
 
@@ -25,9 +28,12 @@ public enum FieldName: UInt8, Sendable {
         case 10 where matches("connection"): self = .connection
         case 13 where matches("authorization"): self = .authorization
         case 14 where matches("content-length"): self = .contentLength
+        case 14 where matches("content_length"): self = .disguisedFraming
         case 15 where matches("x-forwarded-for"): self = .forwardedFor
+        case 16 where matches("content-encoding"): self = .contentEncoding
         case 17 where matches("sec-websocket-key"): self = .key
         case 17 where matches("transfer-encoding"): self = .transferEncoding
+        case 17 where matches("transfer_encoding"): self = .disguisedFraming
         case 21 where matches("sec-websocket-version"): self = .version
         case 22 where matches("sec-websocket-protocol"): self = .subprotocol
         default: self = .other

@@ -45,6 +45,7 @@ public struct RequestHead: Sendable {
     public private(set) var host = 0..<0
     private var contentLength: Range<Int>?
     private var hasTransferEncoding = false
+    private var hasContentEncoding = false
 
     public init() {}
 
@@ -54,7 +55,8 @@ public struct RequestHead: Sendable {
     /// Every refusal follows from the bytes up to one place, so that it is the same however they were cut, and as early as can be.
     public mutating func parse(_ bytes: Span<UInt8>, limits: HeadLimits = HeadLimits()) -> Progress {
         fields.removeAll(keepingCapacity: true)
-        (path, query, host, contentLength, hasTransferEncoding) = (0..<0, nil, 0..<0, nil, false)
+        (path, query, host, contentLength) = (0..<0, nil, 0..<0, nil)
+        (hasTransferEncoding, hasContentEncoding) = (false, false)
         do throws(Stop) {
             return .complete(length: try head(bytes.extracting(first: max(0, limits.bytes)), limits))
         } catch {
@@ -198,7 +200,22 @@ public struct RequestHead: Sendable {
                 throw .bad("the Transfer-Encoding is not valid")
             }
             hasTransferEncoding = true
+        case .contentEncoding: hasContentEncoding = true
+        case .disguisedFraming: throw .bad("a header that looks like one that frames a body")
+        case .other:
+            guard !hidesFraming(field.value, bytes) else { throw .bad("a Transfer-Encoding inside another header") }
         default: break
+        }
+    }
+
+    /// Whether a reader that ends lines at other places than ours (a tab, a no-break space) would find a `Transfer-Encoding` in this
+    /// value. No client of ours has a reason to write one.
+    private func hidesFraming(_ value: Range<Int>, _ bytes: Span<UInt8>) -> Bool {
+        let length = 17
+        guard value.count > length else { return false }
+        return (value.lowerBound + length..<value.upperBound).contains { colon in
+            bytes[colon] == UInt8(ascii: ":")
+                && bytes.equalsIgnoringCase(colon - length..<colon, "transfer-encoding")
         }
     }
 
@@ -207,7 +224,9 @@ public struct RequestHead: Sendable {
         guard !host.isEmpty else { throw .bad("no Host") }
         // Both at once is how a request is smuggled (RFC 9112, section 6.1).
         if hasTransferEncoding, contentLength != nil { throw .bad("Content-Length beside Transfer-Encoding") }
-        let hasBody = contentLength.map { !$0.allSatisfy { bytes[$0] == UInt8(ascii: "0") } } ?? hasTransferEncoding
-        if hasBody { throw .refused(Refusal(.bodyForbidden, "the request announces a body")) }
+        let hasLength = contentLength.map { !$0.allSatisfy { bytes[$0] == UInt8(ascii: "0") } } ?? false
+        if hasLength || hasTransferEncoding || hasContentEncoding {
+            throw .refused(Refusal(.bodyForbidden, "the request announces a body"))
+        }
     }
 }

@@ -113,6 +113,10 @@ import Testing
             (["Content-Length: 5", "Transfer-Encoding: chunked"], .badRequest), (["Transfer-Encoding:"], .badRequest),
             (["Transfer-Encoding: gzip, chunked"], .badRequest), (["Transfer-Encoding: chunked;x"], .badRequest),
             (["Transfer-Encoding: \"chunked\""], .badRequest),
+            (["Transfer_Encoding: chunked"], .badRequest), (["content_length: 0"], .badRequest),
+            (["Content-Encoding: gzip"], .bodyForbidden),
+            (["X: y\tTransfer-Encoding: chunked"], .badRequest), (["X: transfer-encoding:"], .badRequest),
+            (["X: transfer-encoding"], nil), (["TE: trailers"], nil),
         ] as [([String], Outcome?)]
     )
     func aBodyIsRefused(_ lines: [String], _ expected: Outcome?) {
