@@ -5,6 +5,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/decoder.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
@@ -15,5 +16,10 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
+#include <openssl/x509.h>
+
+// Macros that Swift does not import: which halves of a key an operation is about.
+static const int portcullis_key_pair = EVP_PKEY_KEYPAIR;
+static const int portcullis_public_key = EVP_PKEY_PUBLIC_KEY;
 
 #endif
