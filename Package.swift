@@ -43,6 +43,7 @@ let package = Package(
         .target(
             name: "PortcullisTokens",
             dependencies: ["PortcullisCore", "PortcullisWire", "PortcullisCrypto"],
+            exclude: ["make-known-secrets.py"],
             swiftSettings: features
         ),
         .target(name: "PortcullisReactor", dependencies: ["CLinux"], swiftSettings: features),
