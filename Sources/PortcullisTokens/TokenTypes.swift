@@ -1,0 +1,39 @@
+/// Which values of the header's `typ` are accepted (RFC 7515, section 4.1.9; RFC 9068, section 2.1).
+public struct TokenTypes: Hashable, Sendable {
+    /// In lower case, without `application/`.
+    private let names: [[UInt8]]
+    /// Whether a token without `typ` is accepted.
+    public let acceptsAbsent: Bool
+
+    /// `JWT`, `at+jwt`, or none.
+    public static let standard = TokenTypes(["JWT", "at+jwt", "none"])
+
+    /// - Parameter names: in any case, with or without `application/`; `none` accepts tokens that say nothing.
+    public init(_ names: [String]) {
+        let names = names.map { Self.plain(Array($0.lowercased().utf8)) }
+        self.acceptsAbsent = names.contains(Array("none".utf8))
+        self.names = names.filter { $0 != Array("none".utf8) }
+    }
+
+    private static let prefix = Array("application/".utf8)
+
+    private static func plain(_ name: [UInt8]) -> [UInt8] {
+        name.starts(with: prefix) ? Array(name.dropFirst(prefix.count)) : name
+    }
+
+    /// Whether this value of `typ` is accepted. Media types are compared without case.
+    func accepts(_ type: Span<UInt8>) -> Bool {
+        let start = Self.matches(Self.prefix, type, from: 0) ? Self.prefix.count : 0
+        return names.contains { $0.count == type.count - start && Self.matches($0, type, from: start) }
+    }
+
+    private static func matches(_ name: [UInt8], _ type: Span<UInt8>, from start: Int) -> Bool {
+        guard start + name.count <= type.count else { return false }
+        for at in name.indices {
+            let byte = type[start + at]
+            let lower = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
+            if lower != name[at] { return false }
+        }
+        return true
+    }
+}
