@@ -2,6 +2,7 @@ import PortcullisCore
 import PortcullisReactor
 import PortcullisRedis
 import PortcullisWire
+import Synchronization
 
 /// What a gate does each second, and what others ask of it: heartbeat and probe, receipts, queries, and the goodbye.
 extension Uplink {

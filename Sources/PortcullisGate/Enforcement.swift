@@ -1,6 +1,7 @@
 import PortcullisCore
 import PortcullisReactor
 import PortcullisWire
+import Synchronization
 
 /// Decisions against live connections: exactly the matching ones, at once.
 extension GateLoop {

@@ -3,6 +3,7 @@ import PortcullisCrypto
 import PortcullisReactor
 import PortcullisRedis
 import PortcullisWire
+import Synchronization
 
 /// The log: read whole, then followed. The channel hurries, the stream decides: a message is enforced at once, but the position moves
 /// only by reading the stream.

@@ -1,4 +1,3 @@
-public import PortcullisCore
 import PortcullisCrypto
 public import PortcullisReactor
 import Synchronization

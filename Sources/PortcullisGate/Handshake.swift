@@ -2,6 +2,7 @@ import PortcullisCore
 import PortcullisCrypto
 import PortcullisReactor
 import PortcullisWire
+import Synchronization
 
 /// head → credential → pending → checked → live | refused.
 extension GateLoop {
