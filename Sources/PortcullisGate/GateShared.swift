@@ -1,5 +1,6 @@
 import PortcullisCore
 import PortcullisReactor
+import PortcullisRedis
 import Synchronization
 
 /// What the loops of a gate share: the replica, each other's mailboxes, and the way out for reports.

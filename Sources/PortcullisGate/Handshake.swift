@@ -1,6 +1,7 @@
 import PortcullisCore
 import PortcullisCrypto
 import PortcullisReactor
+import PortcullisTokens
 import PortcullisWire
 import Synchronization
 
@@ -317,9 +318,10 @@ extension GateLoop {
     }
 
     private func appendOpening(_ pending: PendingHandshake, _ request: UpgradeRequest) -> Bool {
-        guard !pending.bytes.isEmpty else { return false }
+        let bytes = pending.bytes
+        guard !bytes.isEmpty else { return false }
         do throws(Refusal) {
-            try appendUpgrade(request, pending.subprotocol, pending.bytes.span)
+            try appendUpgrade(request, pending.subprotocol, bytes.span)
             return true
         } catch {
             return false

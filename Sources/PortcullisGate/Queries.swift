@@ -1,4 +1,5 @@
 import PortcullisCore
+import PortcullisReactor
 import PortcullisWire
 
 /// Which connections match a selector, for whoever asks all gates.

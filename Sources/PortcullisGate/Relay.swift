@@ -1,4 +1,5 @@
 import PortcullisCore
+import PortcullisReactor
 import PortcullisWire
 
 /// Messages between the members of a resource.

@@ -1,4 +1,5 @@
 import PortcullisCore
+import PortcullisReactor
 
 /// Live connections of server sessions, when Redis tells that a session was changed.
 extension GateLoop {
