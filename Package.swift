@@ -107,7 +107,7 @@ let package = Package(
         // Tests: one folder a module, and what they share.
         .target(
             name: "TestKit",
-            dependencies: ["CLinux"],
+            dependencies: ["PortcullisReactor", "PortcullisRedis", "PortcullisWire"],
             path: "Tests/TestKit",
             swiftSettings: features
         ),
@@ -126,6 +126,14 @@ let package = Package(
         .testTarget(
             name: "PortcullisRedisTests",
             dependencies: ["PortcullisRedis", "PortcullisCore", "TestKit"],
+            swiftSettings: features
+        ),
+        .testTarget(
+            name: "PortcullisGateTests",
+            dependencies: [
+                "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis", "PortcullisTokens",
+                "PortcullisWire", "TestKit",
+            ],
             swiftSettings: features
         ),
         .testTarget(

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Where a socket listens or connects to: an address and port, or a path.
