@@ -162,6 +162,6 @@ import Testing
         #expect(try alice.receive() == .text("1"))
         let rejected = test.reports.all.filter { if case .eventRejected = $0 { true } else { false } }
         #expect(rejected.count == bad.count)
-        try test.wait("unknown events are shown") { test.gate.status.unknownEvents == 3 }
+        try test.wait("unknown events are shown") { test.gate.status.unknownEvents == 4 }
     }
 }

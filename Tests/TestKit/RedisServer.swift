@@ -38,15 +38,16 @@ public final class RedisServer: @unchecked Sendable {
     public func start() throws {
         let process = Process()
         let pipe = Pipe()
-        process.executableURL = URL(filePath: "/bin/sh")
+        process.executableURL = URL(filePath: "/bin/bash")
         // The shell ends the server when its standard input does: also when this process dies without a word.
         let words =
             ["redis-server", "--port", "0", "--unixsocket", socket, "--dir", directory.path, "--save", "''"]
             + ["--appendonly", "yes", "--daemonize", "no"] + arguments
-        process.arguments = [
-            "-c",
-            "\(words.joined(separator: " ")) >\(directory.path)/log 2>&1 & pid=$!; read line; kill $pid; wait $pid",
-        ]
+        // SIGKILL: this process may have SIGTERM blocked, and a child inherits that. What Redis has answered stands in its file.
+        // It closes what it inherited first, or it would hold its own input open.
+        let closing = "for f in /proc/$$/fd/*; do n=${f##*/}; [ $n -gt 2 ] && exec {n}>&-; done"
+        let running = "\(words.joined(separator: " ")) >\(directory.path)/log 2>&1 & pid=$!; disown"
+        process.arguments = ["-c", "\(closing); \(running); read line; kill -9 $pid"]
         process.standardInput = pipe
         try process.run()
         lock.withLock {
