@@ -65,7 +65,7 @@ let package = Package(
         .target(
             name: "PortcullisControl",
             dependencies: [
-                "PortcullisGate",
+                "CLinux", "PortcullisCore", "PortcullisGate",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -138,7 +138,11 @@ let package = Package(
         ),
         .testTarget(
             name: "PortcullisControlTests",
-            dependencies: ["PortcullisControl", "TestKit"],
+            dependencies: [
+                "CLinux", "PortcullisControl", "TestKit",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: features
         ),
         .testTarget(
