@@ -11,6 +11,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "CLinuxFile.h"
+#include "CLinuxProcess.h"
+
 // Glibc shows these under _GNU_SOURCE only.
 extern int pthread_setname_np(pthread_t thread, const char *name);
 extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
