@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 public import Logging
 import Synchronization
@@ -67,9 +68,7 @@ public final class ConsoleLog: Sendable {
     }
 
     private static func wallMilliseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) &* 1000 &+ Int64(time.tv_nsec) / 1_000_000
+        Int64((Date().timeIntervalSince1970 * 1000).rounded(.down))
     }
 
     /// One system call a line where the kernel takes it whole, so that lines of several threads do not mix.
