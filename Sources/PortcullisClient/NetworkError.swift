@@ -1,0 +1,43 @@
+internal import Foundation
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// Errors of the transport, in words for people.
+enum NetworkError {
+    static func sentence(_ error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            let causes = error.connectionErrors.map { sentence($0.error) }
+            return causes.first ?? "The name \(error.host) could not be resolved."
+        case let error as IOError:
+            return "The connection failed: \(String(cString: strerror(error.errnoCode)).lowercased())."
+        case ChannelError.connectTimeout:
+            return "Nobody answered in time."
+        case is ChannelError:
+            return "The connection was lost."
+        default:
+            return "The connection failed: \(error)."
+        }
+    }
+
+    /// What an error during the handshake means.
+    static func failure(_ error: any Error) -> GateFailure {
+        switch error {
+        case let failure as GateFailure:
+            failure
+        case is CancellationError:
+            .cancelled
+        case ChannelError.connectTimeout:
+            GateFailure(.timedOut, "Nobody answered in time.")
+        case is NIOConnectionError, is IOError:
+            GateFailure(.unreachable, sentence(error))
+        case is ChannelError:
+            GateFailure(.unreachable, "The connection was closed before the handshake was answered.")
+        case let error as NIOHTTPClientUpgradeError where error == .upgraderDeniedUpgrade:
+            GateFailure(.notWebSocket, "The answer to the handshake does not fit the request: no gate wrote it.")
+        default:
+            GateFailure(.notWebSocket, "What answered does not speak WebSocket.")
+        }
+    }
+}
