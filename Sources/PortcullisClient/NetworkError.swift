@@ -1,6 +1,5 @@
 internal import Foundation
 internal import NIOCore
-internal import NIOHTTP1
 internal import NIOPosix
 
 /// Errors of the transport, in words for people.
@@ -34,10 +33,8 @@ enum NetworkError {
             GateFailure(.unreachable, sentence(error))
         case is ChannelError:
             GateFailure(.unreachable, "The connection was closed before the handshake was answered.")
-        case let error as NIOHTTPClientUpgradeError where error == .upgraderDeniedUpgrade:
-            GateFailure(.notWebSocket, "The answer to the handshake does not fit the request: no gate wrote it.")
         default:
-            GateFailure(.notWebSocket, "What answered does not speak WebSocket.")
+            GateFailure(.unreachable, sentence(error))
         }
     }
 }

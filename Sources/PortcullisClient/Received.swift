@@ -36,4 +36,9 @@ public enum Subprotocol: String, Sendable {
     case v1 = "portcullis.v1"
     /// No subprotocol: frames as they stand. Nothing is offered in the handshake, so that any WebSocket server will do.
     case raw
+
+    /// What is offered in the handshake, and must be chosen.
+    var offer: [String] {
+        self == .v1 ? [rawValue] : []
+    }
 }
