@@ -64,6 +64,22 @@ struct ConnectionTests {
         #expect(messages == (0..<50).map { .text("\($0)") })
     }
 
+    @Test("a gate that accepts, says why not, closes and hangs up in one breath is understood")
+    func oneBreath() async throws {
+        let closed = try await ScriptedServer.run { peer in
+            let request = try await peer.request()
+            let closing = #"{"type":"closing","code":4423,"reason":"blocked","reconnect":"never","detail":"d"}"#
+            let frames = Peer.frame(0x81, Array(closing.utf8)) + Peer.frame(0x88, [0x11, 0x47] + Array("blocked".utf8))
+            try await peer.write(Array(Peer.acceptance(of: request).utf8) + frames)
+        } _: { url in
+            let connection = try await GateConnection.connect(to: url, credential: .none)
+            return await connection.end()
+        }
+        #expect(closed?.cause == .gate)
+        #expect(closed?.code == 4423)
+        #expect(closed?.detail == "d")
+    }
+
     @Test("fragments become one message, with control frames between them")
     func fragments() async throws {
         let pong = AsyncStream.makeStream(of: Peer.Frame.self)
