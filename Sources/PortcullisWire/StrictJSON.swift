@@ -58,7 +58,7 @@ public struct StrictJSON: Sendable {
         nodes.removeAll(keepingCapacity: true)
         guard bytes.count <= maximumBytes else { throw .tooLarge }
         do throws(JSONError) {
-            let at = skipSpace(bytes, try value(bytes, skipSpace(bytes, 0), depth: 0))
+            let at = Self.skipSpace(bytes, try value(bytes, Self.skipSpace(bytes, 0), depth: 0))
             if at < bytes.count { throw .trailingData(at: at) }
         } catch {
             nodes.removeAll(keepingCapacity: true)
@@ -68,7 +68,9 @@ public struct StrictJSON: Sendable {
 
     // MARK: - Grammar
 
-    private func skipSpace(_ bytes: Span<UInt8>, _ start: Int) -> Int {
+    /// Static, and that matters: a method's `self` is copied before its arguments are evaluated, so that `nodes` would be copied for
+    /// each value that is parsed in an argument.
+    private static func skipSpace(_ bytes: Span<UInt8>, _ start: Int) -> Int {
         var at = start
         while at < bytes.count {
             switch bytes[at] {
@@ -140,14 +142,14 @@ public struct StrictJSON: Sendable {
         guard depth < maximumDepth else { throw .tooDeep }
         let index = nodes.count
         append(.array, start, start)
-        var at = skipSpace(bytes, start + 1)
+        var at = Self.skipSpace(bytes, start + 1)
         if at < bytes.count, bytes[at] == UInt8(ascii: "]") { return close(index, at + 1) }
         while true {
-            at = skipSpace(bytes, try value(bytes, at, depth: depth + 1))
+            at = Self.skipSpace(bytes, try value(bytes, at, depth: depth + 1))
             guard at < bytes.count else { throw .malformed(at: at) }
             if bytes[at] == UInt8(ascii: "]") { return close(index, at + 1) }
             guard bytes[at] == UInt8(ascii: ",") else { throw .malformed(at: at) }
-            at = skipSpace(bytes, at + 1)
+            at = Self.skipSpace(bytes, at + 1)
         }
     }
 
@@ -155,13 +157,13 @@ public struct StrictJSON: Sendable {
         guard depth < maximumDepth else { throw .tooDeep }
         let index = nodes.count
         append(.object, start, start)
-        var at = skipSpace(bytes, start + 1)
+        var at = Self.skipSpace(bytes, start + 1)
         if at < bytes.count, bytes[at] == UInt8(ascii: "}") { return close(index, at + 1) }
         while true {
             guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else { throw .malformed(at: at) }
-            at = skipSpace(bytes, try string(bytes, at))
+            at = Self.skipSpace(bytes, try string(bytes, at))
             guard at < bytes.count, bytes[at] == UInt8(ascii: ":") else { throw .malformed(at: at) }
-            at = skipSpace(bytes, try value(bytes, skipSpace(bytes, at + 1), depth: depth + 1))
+            at = Self.skipSpace(bytes, try value(bytes, Self.skipSpace(bytes, at + 1), depth: depth + 1))
             guard at < bytes.count else { throw .malformed(at: at) }
             if bytes[at] == UInt8(ascii: "}") {
                 let end = close(index, at + 1)
@@ -169,7 +171,7 @@ public struct StrictJSON: Sendable {
                 return end
             }
             guard bytes[at] == UInt8(ascii: ",") else { throw .malformed(at: at) }
-            at = skipSpace(bytes, at + 1)
+            at = Self.skipSpace(bytes, at + 1)
         }
     }
 
@@ -231,23 +233,27 @@ public struct StrictJSON: Sendable {
     }
 
     private func refuseDuplicates(_ bytes: Span<UInt8>, _ object: Int) throws(JSONError) {
-        var names = [Int]()
-        var seen = Set<[UInt8]>()
-        var name = object + 1
+        let first = object + 1
         let end = Int(nodes[object].next)
-        // The first member can repeat nothing; most objects of one member end here without an allocation.
-        guard Int(nodes[name + 1].next) < end else { return }
+        var name = first
+        var count = 0
+        while name < end, count < Self.pairwiseMembers {
+            var other = first
+            while other < name {
+                guard !sameText(bytes, nodes[name], nodes[other]) else {
+                    throw .duplicateMember(at: Int(nodes[name].start))
+                }
+                other = Int(nodes[other + 1].next)
+            }
+            name = Int(nodes[name + 1].next)
+            count += 1
+        }
+        guard name < end else { return }
+        var seen = Set<[UInt8]>()
+        name = first
         while name < end {
-            if names.count < Self.pairwiseMembers {
-                for other in names where sameText(bytes, nodes[name], nodes[other]) {
-                    throw .duplicateMember(at: Int(nodes[name].start))
-                }
-                names.append(name)
-            } else {
-                if seen.isEmpty { for other in names { seen.insert(text(of: other, in: bytes)) } }
-                guard seen.insert(text(of: name, in: bytes)).inserted else {
-                    throw .duplicateMember(at: Int(nodes[name].start))
-                }
+            guard seen.insert(text(of: name, in: bytes)).inserted else {
+                throw .duplicateMember(at: Int(nodes[name].start))
             }
             name = Int(nodes[name + 1].next)
         }
