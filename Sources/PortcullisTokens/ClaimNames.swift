@@ -61,3 +61,31 @@ enum Claim: Int, CaseIterable {
         }
     }
 }
+
+/// The names of the claims as they are looked for: one text behind the other, so that a look-up follows no reference.
+struct ClaimTable {
+    private var text: [UInt8] = []
+    /// Where the name of each claim ends in `text`.
+    private var ends = [15 of Int](repeating: 0)
+
+    init(_ names: ClaimNames) {
+        for claim in Claim.allCases {
+            text += claim.name(names).bytes
+            ends[claim.rawValue] = text.count
+        }
+    }
+
+    /// Notes the place of a value for every claim of that name: one may serve two, such as a session that is the token itself.
+    func note(_ place: Int32, of name: Span<UInt8>, in places: inout [15 of Int32]) {
+        let text = text.span
+        var start = 0
+        for claim in 0..<15 {
+            let end = ends[claim]
+            defer { start = end }
+            guard end - start == name.count else { continue }
+            var at = 0
+            while at < name.count, text[start + at] == name[at] { at += 1 }
+            if at == name.count { places[claim] = place }
+        }
+    }
+}

@@ -8,16 +8,11 @@ struct Claims {
     /// The node of each claim's value.
     private var places = [15 of Int32](repeating: Self.none)
 
-    /// - Parameters:
-    ///   - json: which has parsed `bytes`.
-    ///   - names: the name of each claim, in the order of ``Claim``.
-    init(_ json: StrictJSON, _ bytes: Span<UInt8>, _ names: [Identifier]) throws(Refusal) {
+    /// - Parameter json: which has parsed `bytes`.
+    init(_ json: StrictJSON, _ bytes: Span<UInt8>, _ table: ClaimTable) throws(Refusal) {
         guard json.kind(of: 0) == .object else { throw Refusal(.malformedToken, "The token's payload is no object.") }
         for (name, value) in json.members() {
-            json.withText(name, in: bytes) { text in
-                // A name may serve two claims, such as a session that is the token itself.
-                for claim in names.indices where Self.same(names[claim].bytes, text) { places[claim] = Int32(value) }
-            }
+            json.withText(name, in: bytes) { table.note(Int32(value), of: $0, in: &places) }
         }
     }
 
@@ -25,10 +20,6 @@ struct Claims {
         guard name.count == text.count else { return false }
         for at in name.indices where name[at] != text[at] { return false }
         return true
-    }
-
-    static func names(_ names: ClaimNames) -> [Identifier] {
-        Claim.allCases.map { $0.name(names) }
     }
 
     /// The node of a claim's value; nil where the token lacks it.
@@ -52,17 +43,40 @@ struct Claims {
         return WallTime(milliseconds: milliseconds < -0x1p63 ? .min : Int64(milliseconds))
     }
 
-    /// An id; nil where the token lacks it.
+    /// As many bytes as the ids have at most, escapes included.
+    func idBytes(_ json: StrictJSON) -> Int {
+        var count = 0
+        func add(_ claim: Claim) {
+            guard let node = node(claim) else { return }
+            count += Int(json.nodes[node].end - json.nodes[node].start)
+        }
+        add(.user)
+        add(.session)
+        add(.token)
+        add(.tenant)
+        add(.device)
+        add(.issuer)
+        return min(count, 6 * 255)
+    }
+
+    /// Adds an id, where the token has it, to those of an identity.
+    /// - Returns: whether the token has it.
     /// - Throws: `malformed_token` where it is no string or no well-formed identifier.
-    func identifier(_ claim: Claim, _ json: StrictJSON, _ bytes: Span<UInt8>) throws(Refusal) -> Identifier? {
-        guard let node = node(claim) else { return nil }
-        guard let id = json.string(node, in: bytes), id.isWellFormed else {
+    func add(
+        _ claim: Claim,
+        to ids: inout IdentityText,
+        _ json: StrictJSON,
+        _ bytes: Span<UInt8>
+    ) throws(Refusal) -> Bool {
+        guard let node = node(claim) else { return false }
+        let isText = json.kind(of: node) == .string
+        guard isText, json.withText(node, in: bytes, { ids.append($0) }) else {
             throw Refusal(
                 .malformedToken,
                 "An id in the token is not 1 to 255 bytes of text without control characters."
             )
         }
-        return id
+        return true
     }
 
     /// Whether the token is meant for one of these: `aud` is a string or an array of strings (RFC 7519, section 4.1.3).

@@ -1,3 +1,4 @@
+import Glibc
 public import PortcullisCore
 
 /// A JWS in compact serialization (RFC 7515, section 7.1) that nobody has verified: where its three segments stand.
@@ -18,20 +19,26 @@ public struct CompactToken: Equatable, Sendable {
         guard token.count <= maximumLength else {
             throw Refusal(.malformedToken, "The token is longer than is accepted.")
         }
-        var dots = (first: -1, second: -1)
-        for at in token.indices where token[at] == UInt8(ascii: ".") {
-            if dots.first < 0 {
-                dots.first = at
-            } else if dots.second < 0 {
-                dots.second = at
-            } else {
-                throw Refusal(.malformedToken, "The token has more than three segments.")
+        // Safe: `memchr` reads within the count while the closure runs, and only offsets leave it.
+        let dots = token.withUnsafeBytes { bytes -> (first: Int?, second: Int?, third: Int?) in
+            func dot(behind last: Int?) -> Int? {
+                guard let last, let base = bytes.baseAddress, last + 1 < bytes.count else { return nil }
+                let start = base + last + 1
+                return memchr(start, Int32(UInt8(ascii: ".")), bytes.count - last - 1).map {
+                    UnsafeRawPointer($0) - base
+                }
             }
+            let first = dot(behind: -1)
+            let second = dot(behind: first)
+            return (first, second, dot(behind: second))
         }
-        guard dots.second >= 0 else { throw Refusal(.malformedToken, "The token has fewer than three segments.") }
-        guard dots.first > 0 else { throw Refusal(.malformedToken, "The token has no header.") }
-        header = 0..<dots.first
-        payload = dots.first + 1..<dots.second
-        signature = dots.second + 1..<token.count
+        guard dots.third == nil else { throw Refusal(.malformedToken, "The token has more than three segments.") }
+        guard let first = dots.first, let second = dots.second else {
+            throw Refusal(.malformedToken, "The token has fewer than three segments.")
+        }
+        guard first > 0 else { throw Refusal(.malformedToken, "The token has no header.") }
+        header = 0..<first
+        payload = first + 1..<second
+        signature = second + 1..<token.count
     }
 }

@@ -39,7 +39,7 @@ struct Header {
         }
         self.algorithm = json.withText(algorithm, in: bytes) { Algorithm(name: $0) }
         if let kid {
-            guard json.kind(of: kid) == .string, json.withText(kid, in: bytes, { Self.isName($0) }) else {
+            guard json.kind(of: kid) == .string, json.withText(kid, in: bytes, { IdentityText.isWellFormed($0) }) else {
                 throw Refusal(.malformedToken, "The token's key id is not 1 to 255 bytes of text.")
             }
         }
@@ -52,12 +52,6 @@ struct Header {
         } else {
             isTypeAccepted = types.acceptsAbsent
         }
-    }
-
-    private static func isName(_ text: Span<UInt8>) -> Bool {
-        guard (1...255).contains(text.count) else { return false }
-        for at in text.indices where text[at] < 0x20 || text[at] == 0x7F { return false }
-        return true
     }
 }
 

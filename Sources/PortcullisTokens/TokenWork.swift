@@ -1,0 +1,165 @@
+import PortcullisCore
+import PortcullisCrypto
+import PortcullisWire
+
+/// What a verifier works with: its policy, buffers, parsers and the contexts of its keys.
+///
+/// Where a span of a buffer is lent to a method, a local constant holds the buffer: it costs a reference and no copy.
+struct TokenWork {
+    let policy: TokenPolicy
+    /// The names of each issuer's claims.
+    let tables: [ClaimTable]
+    /// For each issuer's keys, made when first needed.
+    private var contexts: [[KeyContext?]]
+
+    private var headerJSON = StrictJSON(maximumDepth: 4)
+    var payloadJSON = StrictJSON(maximumDepth: 16)
+    private var header: [UInt8]
+    var payload: [UInt8]
+    private var signature: [UInt8]
+    /// How much of `payload` is the payload of a token whose signature is valid.
+    var payloadCount = 0
+    /// The header of the token that was verified last: most tokens of an issuer have the same.
+    private var known: KnownHeader?
+
+    /// The key that a token means.
+    struct Choice {
+        let issuer: Int
+        let key: Int
+        /// The name that the key has, or else what the token calls it: the signature covers that.
+        let kid: Identifier?
+    }
+
+    private struct KnownHeader {
+        let text: [UInt8]
+        let choice: Choice
+    }
+
+    init(_ policy: TokenPolicy) {
+        self.policy = policy
+        self.tables = policy.issuers.map { ClaimTable($0.claims) }
+        self.contexts = policy.issuers.map { Array(repeating: nil, count: $0.keys.keys.count) }
+        let size = Base64URL.decodedCount(policy.maximumLength)
+        self.header = Array(repeating: 0, count: size)
+        self.payload = Array(repeating: 0, count: size)
+        self.signature = Array(repeating: 0, count: size)
+    }
+
+    var authenticPayload: [UInt8] {
+        Array(payload.prefix(payloadCount))
+    }
+
+    /// Judges shape, header, key and signature.
+    /// - Parameter parsesPayload: whether the payload is left parsed.
+    mutating func authenticate(_ token: Span<UInt8>, parsesPayload: Bool) throws(Refusal) -> Choice {
+        payloadCount = 0
+        let compact = try CompactToken(token, maximumLength: policy.maximumLength)
+        guard let count = Base64URL.decode(token.extracting(compact.payload), into: &payload) else {
+            throw Refusal(.malformedToken, "The token's payload is not base64url.")
+        }
+        guard let signatureCount = Base64URL.decode(token.extracting(compact.signature), into: &signature) else {
+            throw Refusal(.malformedToken, "The token's signature is not base64url.")
+        }
+        let text = token.extracting(compact.header)
+        let isKnown = isKnown(text)
+        let choice = if isKnown, let known { known.choice } else { try choose(text, count) }
+        let context = try context(choice)
+        let signature = signature
+        guard context.isValid(signature.span.extracting(first: signatureCount), of: token.extracting(compact.signed))
+        else { throw Refusal(.badSignature, "The token's signature is not valid.") }
+        if !isKnown { remember(text, choice) }
+        if parsesPayload, policy.issuers.count == 1 { try parsePayload(count) }
+        payloadCount = count
+        return choice
+    }
+
+    // MARK: - Header and key
+
+    private func isKnown(_ text: Span<UInt8>) -> Bool {
+        guard let known, known.text.count == text.count else { return false }
+        let bytes = known.text.span
+        for at in text.indices where bytes[at] != text[at] { return false }
+        return true
+    }
+
+    /// Keeps a header whose token is authentic, so that nobody without a key can push it out. Not where a claim has its part in the
+    /// choice.
+    private mutating func remember(_ text: Span<UInt8>, _ choice: Choice) {
+        guard policy.issuers.count == 1 else { return }
+        var copy: [UInt8] = []
+        copy.reserveCapacity(text.count)
+        for at in text.indices { copy.append(text[at]) }
+        known = KnownHeader(text: copy, choice: choice)
+    }
+
+    private mutating func choose(_ text: Span<UInt8>, _ payloadCount: Int) throws(Refusal) -> Choice {
+        guard let count = Base64URL.decode(text, into: &header) else {
+            throw Refusal(.malformedToken, "The token's header is not base64url.")
+        }
+        let buffer = header
+        let bytes = buffer.span.extracting(first: count)
+        do {
+            try headerJSON.parse(bytes)
+        } catch {
+            throw Refusal(.malformedToken, "The token's header is not strict JSON.")
+        }
+        let header = try Header(headerJSON, bytes, policy.types)
+        let issuer = try chooseIssuer(payloadCount)
+        let keys = policy.issuers[issuer].keys
+        guard let algorithm = header.algorithm, keys.uses(algorithm) else {
+            throw Refusal(.algorithmForbidden, "The token's algorithm is that of none of its issuer's keys.")
+        }
+        let index: Int?
+        if let kid = header.kid {
+            index = headerJSON.withText(kid, in: bytes) { keys.index(of: $0) }
+        } else {
+            index = keys.index(of: nil)
+        }
+        guard let index else { throw Refusal(.unknownKey, "The token does not name a key of its issuer.") }
+        let key = keys.keys[index]
+        guard key.algorithm == algorithm else {
+            throw Refusal(.algorithmForbidden, "The token's algorithm is not that of its key.")
+        }
+        guard header.isTypeAccepted else { throw Refusal(.typeForbidden, "The token's type is not accepted.") }
+        return Choice(
+            issuer: issuer,
+            key: index,
+            kid: key.kid ?? header.kid.flatMap { headerJSON.string($0, in: bytes) }
+        )
+    }
+
+    /// Picks among the configured issuers by a claim that nobody has verified: a token that lies here meets a key that is not its own.
+    private mutating func chooseIssuer(_ payloadCount: Int) throws(Refusal) -> Int {
+        guard policy.issuers.count != 1 else { return 0 }
+        guard !policy.issuers.isEmpty else { throw Refusal(.unknownKey, "No key for tokens is configured.") }
+        try parsePayload(payloadCount)
+        let payload = payload
+        let bytes = payload.span.extracting(first: payloadCount)
+        let claims = try Claims(payloadJSON, bytes, tables[0])
+        for index in policy.issuers.indices {
+            guard let issuer = policy.issuers[index].issuer else { continue }
+            if try claims.isIssued(by: issuer, payloadJSON, bytes) { return index }
+        }
+        throw Refusal(.wrongIssuer, "The token's issuer is none that is configured.")
+    }
+
+    private mutating func context(_ choice: Choice) throws(Refusal) -> KeyContext {
+        if let context = contexts[choice.issuer][choice.key] { return context }
+        do {
+            let context = try KeyContext(policy.issuers[choice.issuer].keys.keys[choice.key])
+            contexts[choice.issuer][choice.key] = context
+            return context
+        } catch {
+            throw Refusal(.storeUnavailable, "The key could not be set up: \(error)")
+        }
+    }
+
+    private mutating func parsePayload(_ count: Int) throws(Refusal) {
+        let payload = payload
+        do {
+            try payloadJSON.parse(payload.span.extracting(first: count))
+        } catch {
+            throw Refusal(.malformedToken, "The token's payload is not strict JSON.")
+        }
+    }
+}
