@@ -1,5 +1,6 @@
 import Foundation
 import PortcullisCore
+import PortcullisCrypto
 import PortcullisTokens
 import TestKit
 
@@ -62,11 +63,42 @@ func pair(_ algorithm: Algorithm) throws -> (signer: TokenSigner, key: Verificat
     return (try TokenSigner(key), keys.keys[0])
 }
 
-/// Claims that are accepted at noon, with changes: a nil takes a claim away.
-func claims(_ changes: [String: String?] = [:]) -> [UInt8] {
+/// Claims that are accepted at noon, with changes; one without a text takes the claim away.
+func claims(_ changes: [String: String] = [:]) -> [UInt8] {
     var claims: [String: String] = ["sub": #""alice""#, "iat": "1767268790", "exp": "1767269100"]
-    for (name, value) in changes { claims[name] = value }
+    for (name, value) in changes { claims[name] = value.isEmpty ? nil : value }
     return Array(("{" + claims.sorted { $0.key < $1.key }.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}").utf8)
 }
 
 let claimsOfAlice = claims()
+
+/// The code of a text, by the secret of the tests or another one.
+func code(_ text: [UInt8], _ key: [UInt8] = secret) throws -> [UInt8] {
+    try HMACContext(HMACKey(SecretBytes(key.span), hash: .sha256)).sign(text.span)
+}
+
+/// A token with this header, signed by HS256.
+func forge(_ header: String, _ payload: [UInt8] = claimsOfAlice, _ key: [UInt8] = secret) throws -> [UInt8] {
+    let signed = Base64URL.encode(Array(header.utf8)) + [UInt8(ascii: ".")] + Base64URL.encode(payload)
+    return try signed + [UInt8(ascii: ".")] + Base64URL.encode(code(signed, key))
+}
+
+// Spans cannot stand in the macros of tests.
+
+func decode(_ text: [UInt8]) -> [UInt8]? {
+    Base64URL.decode(text.span)
+}
+
+func secretKey(
+    _ secret: [UInt8],
+    _ algorithm: Algorithm = .hs256,
+    _ source: String = "The secret"
+) throws -> VerificationKey {
+    try VerificationKey(secret: secret.span, algorithm: algorithm, source: source)
+}
+
+extension TokenVerifier {
+    func accept(_ token: [UInt8]) throws -> VerifiedToken {
+        try verify(token.span, now: noon)
+    }
+}
