@@ -11,16 +11,15 @@ public final class HMACContext {
         guard let algorithm = EVP_MAC_fetch(nil, "HMAC", nil) else { throw .drained("HMAC is not available") }
         defer { EVP_MAC_free(algorithm) }
         guard let context = EVP_MAC_CTX_new(algorithm) else { throw .drained("No context for HMAC") }
-        var name = Array(key.hash.rawValue.utf8CString)
-        // Safe: OpenSSL copies the name and the key before the closures end, and both are valid for their counts until then.
-        let done = name.withUnsafeMutableBufferPointer { name in
-            var parameters = [
-                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
-                OSSL_PARAM_construct_end(),
-            ]
-            return key.secret.withSpan { secret in
-                secret.withUnsafeBufferPointer { EVP_MAC_init(context, $0.baseAddress, $0.count, &parameters) }
-            }
+        // The parameter is only read, though its type is of one that could be written.
+        let name = UnsafeMutablePointer(mutating: key.hash.name.forever)
+        let parameter: StaticString = "digest"
+        var parameters = [
+            OSSL_PARAM_construct_utf8_string(parameter.forever, name, 0), OSSL_PARAM_construct_end(),
+        ]
+        // Safe: OpenSSL copies the key before the closures end, and it is valid for its count until then; names live for ever.
+        let done = key.secret.withSpan { secret in
+            secret.withUnsafeBufferPointer { EVP_MAC_init(context, $0.baseAddress, $0.count, &parameters) }
         }
         guard done == 1 else {
             EVP_MAC_CTX_free(context)

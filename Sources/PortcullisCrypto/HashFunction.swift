@@ -15,6 +15,15 @@ public enum HashFunction: String, CaseIterable, Sendable {
         }
     }
 
+    /// What OpenSSL calls it.
+    var name: StaticString {
+        switch self {
+        case .sha256: "SHA256"
+        case .sha384: "SHA384"
+        case .sha512: "SHA512"
+        }
+    }
+
     var implementation: DigestImplementation {
         switch self {
         case .sha256: .sha256
@@ -57,8 +66,8 @@ final class DigestImplementation: @unchecked Sendable {
     static let sha384 = DigestImplementation("SHA384", byteCount: 48)
     static let sha512 = DigestImplementation("SHA512", byteCount: 64)
 
-    private init(_ name: String, byteCount: Int) {
-        self.pointer = EVP_MD_fetch(nil, name, nil)
+    private init(_ name: StaticString, byteCount: Int) {
+        self.pointer = EVP_MD_fetch(nil, name.forever, nil)
         self.byteCount = byteCount
         ERR_clear_error()
     }

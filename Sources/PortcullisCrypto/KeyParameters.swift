@@ -24,7 +24,7 @@ final class KeyParameters {
         }
         numbers.append(value)
         // Safe: static strings live for ever; the number lives until `deinit`.
-        try done(OSSL_PARAM_BLD_push_BN(builder, Self.name(name), value))
+        try done(OSSL_PARAM_BLD_push_BN(builder, name.forever, value))
     }
 
     func add(_ name: StaticString, text: String) throws(CryptoError) {
@@ -36,7 +36,7 @@ final class KeyParameters {
                 bytes.withUnsafeBytes {
                     OSSL_PARAM_BLD_push_utf8_string(
                         builder,
-                        Self.name(name),
+                        name.forever,
                         $0.baseAddress?.assumingMemoryBound(to: CChar.self),
                         $0.count
                     )
@@ -52,7 +52,7 @@ final class KeyParameters {
         try done(
             copy.withSpan { bytes in
                 bytes.withUnsafeBytes {
-                    OSSL_PARAM_BLD_push_octet_string(builder, Self.name(name), $0.baseAddress, $0.count)
+                    OSSL_PARAM_BLD_push_octet_string(builder, name.forever, $0.baseAddress, $0.count)
                 }
             }
         )
@@ -62,18 +62,15 @@ final class KeyParameters {
         guard result == 1 else { throw .drained("The key's parameters are not valid") }
     }
 
-    /// The name of a parameter as C wants it. A static string ends in a zero and lives as long as the process.
-    private static func name(_ name: StaticString) -> UnsafePointer<CChar> {
-        UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
-    }
-
     /// Makes the key of everything that was added.
-    func makeKey(_ type: String, hasPrivate: Bool) throws(CryptoError) -> KeyHandle {
+    func makeKey(_ type: StaticString, hasPrivate: Bool) throws(CryptoError) -> KeyHandle {
         guard let parameters = OSSL_PARAM_BLD_to_param(builder) else {
             throw .drained("The key's parameters are not valid")
         }
         defer { OSSL_PARAM_free(parameters) }
-        guard let context = EVP_PKEY_CTX_new_from_name(nil, type, nil) else { throw .drained("No context for a key") }
+        guard let context = EVP_PKEY_CTX_new_from_name(nil, type.forever, nil) else {
+            throw .drained("No context for a key")
+        }
         defer { EVP_PKEY_CTX_free(context) }
         var key: OpaquePointer?
         let selection = hasPrivate ? portcullis_key_pair : portcullis_public_key

@@ -31,7 +31,8 @@ enum PEM {
     /// Decodes a key. An encrypted one is refused: no passphrase is ever asked for.
     static func key(_ block: [UInt8], selection: Int32) throws(CryptoError) -> KeyHandle {
         var key: OpaquePointer?
-        guard let decoder = OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", nil, nil, selection, nil, nil) else {
+        let pem: StaticString = "PEM"
+        guard let decoder = OSSL_DECODER_CTX_new_for_pkey(&key, pem.forever, nil, nil, selection, nil, nil) else {
             throw .drained("No decoder for PEM")
         }
         defer { OSSL_DECODER_CTX_free(decoder) }

@@ -25,13 +25,15 @@ public final class PrivateKey: Sendable {
     /// Makes a new key pair.
     /// - Parameter kind: an RSA modulus has 2048–8192 bits.
     public static func generate(_ kind: KeyKind) throws(CryptoError) -> PrivateKey {
-        let name =
+        let name: StaticString =
             switch kind {
             case .rsa: "RSA"
             case .elliptic: "EC"
             case .ed25519: "ED25519"
             }
-        guard let context = EVP_PKEY_CTX_new_from_name(nil, name, nil) else { throw .drained("No context for a key") }
+        guard let context = EVP_PKEY_CTX_new_from_name(nil, name.forever, nil) else {
+            throw .drained("No context for a key")
+        }
         defer { EVP_PKEY_CTX_free(context) }
         guard EVP_PKEY_keygen_init(context) == 1 else { throw .drained("No key can be made") }
         switch kind {
