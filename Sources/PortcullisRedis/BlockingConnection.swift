@@ -6,6 +6,13 @@ public final class BlockingConnection {
     /// Why Redis could not be asked, in a sentence.
     public struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
         public let description: String
+        /// Whether Redis was there and refused: trying again changes nothing.
+        public let isRefusal: Bool
+
+        public init(description: String, isRefusal: Bool = false) {
+            self.description = description
+            self.isRefusal = isRefusal
+        }
     }
 
     private let socket: BlockingSocket
@@ -20,11 +27,14 @@ public final class BlockingConnection {
         do throws(Failure) {
             for command in url.greeting {
                 if let error = try ask(command).errorText {
-                    throw Failure(description: LinkMachine.sentence(error))
+                    throw Failure(description: LinkMachine.sentence(error), isRefusal: !error.hasPrefix("LOADING"))
                 }
             }
         } catch {
-            throw Failure(description: "Redis at \(url) can't be used: \(error.description)")
+            throw Failure(
+                description: "Redis at \(url) can't be used: \(error.description)",
+                isRefusal: error.isRefusal
+            )
         }
     }
 

@@ -1,0 +1,147 @@
+import Foundation
+public import PortcullisCore
+import PortcullisReactor
+public import PortcullisRedis
+import PortcullisWire
+
+/// Sends decisions to all gates, and waits for what they say. It talks to Redis, not to a gate.
+public struct DecisionClient {
+    private let connection: BlockingConnection
+    private let keys: Keys
+    private let roles: RoleOrder
+    private let policy: AppendScript.Policy
+    private let lease: Milliseconds
+
+    public init(_ connection: BlockingConnection, _ settings: Settings) throws(StartupError) {
+        self.connection = connection
+        keys = Keys(prefix: settings.redis.prefix)
+        roles = try GateAssembly.roles(settings)
+        policy = GateAssembly.appendPolicy(settings)
+        lease = settings.guarantee.lease.inMilliseconds
+    }
+
+    /// What became of a decision.
+    public enum Sent: Equatable, Sendable {
+        /// In the log, at this position; or known there already.
+        case logged(position: String, sharedKeyFailure: String?)
+        /// Published to so many gates; it is not of a kind that is logged.
+        case published(gates: Int64)
+        /// A `permit` that is older than what is stored: nothing changed.
+        case stale(version: String)
+    }
+
+    /// Sends an event.
+    public func send(_ event: Event) throws -> Sent {
+        guard let id = event.id else { throw StartupError("An event needs an id.") }
+        let json = EventCodec.encode(event, roles: roles)
+        guard json.count <= EventCodec.maximumBytes else {
+            throw StartupError("The event is larger than 64 KiB: shorten its data or message.")
+        }
+        guard event.decision.isLogged else {
+            let reply = try connection.ask(Command([Array("PUBLISH".utf8), Array(keys.events.utf8), json]))
+            if let error = reply.errorText { throw StartupError(LinkMachine.sentence(error)) }
+            return .published(gates: reply.integer ?? 0)
+        }
+        let epoch = String(UInt64.random(in: .min ... .max), radix: 16)
+        let command = AppendScript.command(event, json: json, id: id, epoch: epoch, keys: keys, policy: policy)
+        switch AppendScript.Answer(try connection.ask(command)) {
+        case .appended(let position, _, let failure): return .logged(position: position, sharedKeyFailure: failure)
+        case .repeated(let position): return .logged(position: position, sharedKeyFailure: nil)
+        case .stale(let version): return .stale(version: version)
+        case .refused(let error): throw StartupError(LinkMachine.sentence(error))
+        }
+    }
+
+    // MARK: - Receipts
+
+    /// The gates of this Redis, by the age of their heartbeat.
+    public struct Nodes: Equatable, Sendable {
+        /// Heard within two leases.
+        public var live: [String] = []
+        /// Not heard for longer: by the guarantee they pass nothing.
+        public var frozen: [String] = []
+    }
+
+    public func nodes() throws -> Nodes {
+        let replies = try connection.ask([Command("TIME"), Command("ZRANGE", keys.nodes, "0", "-1", "WITHSCORES")])
+        guard replies.count == 2, let time = replies[0].array?.first?.text.flatMap({ Int64($0) }),
+            let pairs = replies[1].array
+        else { throw StartupError(LinkMachine.sentence(replies.lazy.compactMap(\.errorText).first ?? "no list")) }
+        var nodes = Nodes()
+        for index in stride(from: 0, to: pairs.count - 1, by: 2) {
+            guard let name = pairs[index].text, let score = pairs[index + 1].text.flatMap({ Double($0) }) else { continue }
+            let isLive = Double(time) * 1000 - score < Double(2 * lease.count)
+            if isLive { nodes.live.append(name) } else { nodes.frozen.append(name) }
+        }
+        return nodes
+    }
+
+    /// Waits until every live gate has answered, or for so long.
+    public func receipts(for event: Identifier, nodes: Nodes, wait: Duration) throws -> [Receipt] {
+        let deadline = Clock.boot() + wait.inMilliseconds.count * 1_000_000
+        var receipts: [Receipt] = []
+        while receipts.count < nodes.live.count {
+            let left = Double(deadline - Clock.boot()) / 1e9
+            guard left > 0 else { break }
+            let seconds = String(format: "%.3f", max(0.01, left))
+            let key = keys.acknowledgements(event)
+            let reply = try connection.ask(
+                Command([Array("BLPOP".utf8), key, Array(seconds.utf8)]),
+                extra: Int(left * 1000)
+            )
+            guard let json = reply.array?.last?.bytes else { break }
+            if let receipt = try? JSONDecoder().decode(Receipt.self, from: Data(json)) { receipts.append(receipt) }
+        }
+        return receipts
+    }
+
+    /// What one gate did.
+    public struct Receipt: Codable, Equatable, Sendable {
+        public var node: String
+        public var matched: Int
+        public var closed: Int
+        public var narrowed: Int
+        public var spared: Int
+        /// From its read of the event to its last close frame, in µs.
+        public var us: Int64
+    }
+
+    // MARK: - Queries
+
+    /// What the gates answered to a question.
+    public struct Found {
+        /// A JSON object for each connection.
+        public var rows: [[String: Any]] = []
+        public var silent: [String] = []
+        /// Whether there are more than were asked for.
+        public var isCut = false
+    }
+
+    /// Asks all live gates which connections match.
+    public func connections(_ select: Selector, limit: Int = 10_000, wait: Duration = .seconds(2)) throws -> Found {
+        let nodes = try nodes()
+        let id = EventID.make(at: WallTime(milliseconds: Clock.wall()))
+        let question = ControlMessage.connections(id: id, select: select, limit: limit).encode()
+        for node in nodes.live {
+            let channel = Array(keys.control(node).utf8)
+            _ = try connection.ask(Command([Array("PUBLISH".utf8), channel, question]))
+        }
+        var found = Found()
+        var waiting = Set(nodes.live)
+        let deadline = Clock.boot() + wait.inMilliseconds.count * 1_000_000
+        while !waiting.isEmpty {
+            let left = Double(deadline - Clock.boot()) / 1e9
+            guard left > 0 else { break }
+            let command = Command([
+                Array("BLPOP".utf8), keys.reply(id), Array(String(format: "%.3f", max(0.01, left)).utf8),
+            ])
+            guard let json = try connection.ask(command, extra: Int(left * 1000)).array?.last?.bytes else { break }
+            guard let answer = try JSONSerialization.jsonObject(with: Data(json)) as? [String: Any] else { continue }
+            if let node = answer["node"] as? String { waiting.remove(node) }
+            found.rows += answer["connections"] as? [[String: Any]] ?? []
+            if answer["more"] as? Bool == true { found.isCut = true }
+        }
+        found.silent = waiting.sorted()
+        return found
+    }
+}

@@ -1,0 +1,72 @@
+import Logging
+import PortcullisCore
+import PortcullisGate
+import PortcullisWire
+
+/// What a gate reports, as lines of the log. Never a credential: reports hold none.
+struct GateJournal: Sendable {
+    let logger: Logger
+
+    func write(_ report: GateReport) {
+        switch report {
+        case .redisReady:
+            logger.info("Redis is connected")
+        case .redisLost(let reason):
+            logger.error("Redis is lost; trying again for ever", metadata: ["reason": "\(reason)"])
+        case .vouching(let position):
+            logger.notice("admitting connections", metadata: ["position": "\(position)"])
+        case .notVouching(let reason):
+            logger.error("nobody is admitted until the log can be followed again", metadata: ["reason": "\(reason)"])
+        case .eventRejected(let rejection):
+            logger.error(
+                "an event was refused",
+                metadata: ["why": "\(rejection.label)", "detail": "\(rejection)"]
+            )
+        case .eventNotAdopted(let why):
+            logger.error("a published event could not be put into the log", metadata: ["why": "\(why)"])
+        case .logEntryRejected(let position, let rejection):
+            logger.error(
+                "an entry of the log cannot be read",
+                metadata: ["position": "\(position)", "why": "\(rejection.label)", "detail": "\(rejection)"]
+            )
+        case .decided(let type, let event, let matched, let closed, let microseconds):
+            logger.info(
+                "enforced",
+                metadata: [
+                    "type": "\(type)", "event": "\(event)", "matched": "\(matched)", "closed": "\(closed)",
+                    "us": "\(microseconds)",
+                ]
+            )
+        case .refused(let handshake, let refusal):
+            logger.info(
+                "refused",
+                metadata: [
+                    "request_id": "\(handshake.request)", "code": "\(refusal.outcome.rawValue)",
+                    "detail": "\(refusal.detail)", "credential": "\(handshake.credential.rawValue)",
+                    "ip": "\(handshake.address?.description ?? "unix")",
+                ]
+            )
+        case .admitted(let connection, let user, let credential, let address):
+            logger.debug(
+                "admitted",
+                metadata: [
+                    "connection": "\(connection)", "user": "\(user)", "credential": "\(credential.rawValue)",
+                    "ip": "\(address?.description ?? "unix")",
+                ]
+            )
+        case .closed(let connection, let user, let code, let reason):
+            logger.debug(
+                "closed",
+                metadata: [
+                    "connection": "\(connection)", "user": "\(user)", "code": "\(code)", "reason": "\(reason)",
+                ]
+            )
+        case .acceptFailed(let why):
+            logger.error("connections can't be accepted", metadata: ["why": "\(why)"])
+        case .loopFailed(let why):
+            logger.critical("a loop could not start", metadata: ["why": "\(why)"])
+        case .stopped:
+            logger.info("the gate has stopped")
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import Glibc
+import PortcullisReactor
+public import PortcullisRedis
+
+/// Finds Redis for a gate or a command.
+public enum RedisPlace {
+    /// The configured URL with its password; nil where none is configured.
+    public static func configured(_ settings: Settings) throws(StartupError) -> RedisURL? {
+        guard let text = settings.redis.url?.revealed else { return nil }
+        var url: RedisURL
+        do throws(RedisURL.Malformed) {
+            url = try RedisURL(text)
+        } catch {
+            throw StartupError(error.description)
+        }
+        if let file = settings.redis.passwordFile { url.password = try password(file) }
+        return url
+    }
+
+    private static func password(_ path: String) throws(StartupError) -> String {
+        guard let file = fopen(path, "re") else {
+            throw StartupError("redis.password_file: \(path) cannot be read (\(SocketError.text(errno))).")
+        }
+        defer { fclose(file) }
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = fread(&buffer, 1, buffer.count, file)
+        var bytes = Array(buffer.prefix(count))
+        if bytes.last == 0x0A { bytes.removeLast() }
+        guard !bytes.isEmpty, count < buffer.count, let text = String(validating: bytes, as: UTF8.self) else {
+            throw StartupError("redis.password_file: \(path) holds no password: it is empty, too long or not text.")
+        }
+        return text
+    }
+
+    /// Waits until Redis answers and accepts the gate, up to a time.
+    ///
+    /// - Parameter patience: milliseconds. A refusal is not waited for: it would not change.
+    public static func awaitAnswer(_ url: RedisURL, patience: Int = 5000) throws(StartupError) {
+        let end = Clock.boot() + Int64(patience) * 1_000_000
+        while true {
+            do throws(BlockingConnection.Failure) {
+                let left = max(100, Int((end - Clock.boot()) / 1_000_000))
+                let connection = try BlockingConnection(url, timeout: left)
+                if let error = try connection.ask(Command("TIME")).errorText {
+                    throw BlockingConnection.Failure(description: LinkMachine.sentence(error), isRefusal: true)
+                }
+                return
+            } catch {
+                if error.isRefusal || Clock.boot() >= end { throw StartupError(error.description) }
+                usleep(50_000)
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import PortcullisCore
+import PortcullisCrypto
+public import PortcullisTokens
+
+/// Loads the keys that the settings name.
+public enum TokenKeys {
+    /// What verifies tokens.
+    ///
+    /// - Parameters:
+    ///   - state: where the gate's own secret stands, or is made, where no key is configured.
+    ///   - made: told the path of the secret where it is used for want of a configured key.
+    public static func policy(
+        _ settings: Settings,
+        state: StateDirectory,
+        made: (String) -> Void = { _ in }
+    ) throws(StartupError) -> TokenPolicy {
+        let tokens = settings.tokens
+        do throws(KeyError) {
+            var issuers: [TokenIssuer] = []
+            if tokens.own.hasKey || tokens.issuers.isEmpty {
+                let keys = tokens.own.hasKey ? try load(tokens.own) : try ownKeys(state, made)
+                issuers.append(issuer(tokens.own, keys))
+            }
+            for (_, other) in tokens.issuers.sorted(by: { $0.key < $1.key }) {
+                issuers.append(issuer(other, try load(other)))
+            }
+            return try TokenPolicy(
+                issuers: issuers,
+                leeway: tokens.leeway.inMilliseconds,
+                longestLife: tokens.longestLife.inMilliseconds,
+                types: TokenTypes(tokens.types.map(\.rawValue)),
+                maximumLength: settings.limits.token,
+                roles: RoleOrder(names: settings.resources.roles.map { Identifier($0) }) ?? .standard
+            )
+        } catch {
+            throw StartupError(error.description)
+        }
+    }
+
+    private static func issuer(_ settings: IssuerSettings, _ keys: KeySet) -> TokenIssuer {
+        TokenIssuer(
+            issuer: settings.issuer.map { Identifier($0) },
+            audiences: settings.audience.map { [Identifier($0)] } ?? [],
+            keys: keys,
+            claims: ClaimNames(
+                user: Identifier(settings.claims.user),
+                session: Identifier(settings.claims.session),
+                tenant: Identifier(settings.claims.tenant),
+                device: Identifier(settings.claims.device),
+                permissions: Identifier(settings.claims.permissions)
+            )
+        )
+    }
+
+    private static func load(_ issuer: IssuerSettings) throws(KeyError) -> KeySet {
+        let algorithm = issuer.algorithm.flatMap { Algorithm(rawValue: $0.rawValue) }
+        if let file = issuer.secretFile { return try KeySet.secretFile(file, algorithm: algorithm) }
+        if let file = issuer.keyFile { return try KeySet.keyFile(file, algorithm: algorithm) }
+        if let file = issuer.jwks {
+            guard !file.contains("://") else {
+                throw KeyError("tokens.jwks: this version reads a key set from a file only: save it and name the file.")
+            }
+            return try KeySet.jwksFile(file, algorithm: algorithm)
+        }
+        throw KeyError("A token issuer has no key: set secret_file, key_file or jwks.")
+    }
+
+    private static func ownKeys(_ state: StateDirectory, _ made: (String) -> Void) throws(KeyError) -> KeySet {
+        do throws(StartupError) {
+            try state.prepare()
+            let random = (try? SecureRandom.bytes(32)) ?? []
+            _ = try state.secret { random }
+        } catch {
+            throw KeyError(error.description)
+        }
+        made(state.secret)
+        return try KeySet.secretFile(state.secret)
+    }
+}

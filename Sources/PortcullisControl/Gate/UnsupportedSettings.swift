@@ -1,0 +1,27 @@
+/// Keys of the contract that this version does not act on yet. They are refused, not ignored: who sets one relies on it.
+enum UnsupportedSettings {
+    private static let prefixes = [
+        "redis.ca_file", "redis.wait_replicas", "tokens.mode", "tokens.shared_keys", "keys.", "sessions.cookie_secret",
+        "sessions.bind", "sessions.touch", "sessions.format", "resources.step_up", "guarantee.freeze_limit",
+        "guarantee.mode", "events.", "limits.messages_per_second", "limits.bytes_per_second", "limits.burst",
+        "limits.control_per_second", "limits.connections_per_user", "limits.per_user_policy",
+        "limits.handshakes_per_second", "limits.failures_per_minute", "limits.connections_per_address",
+        "limits.throttle_private", "proxy.", "tokens.cache", "tls.", "admin_keys_file", "audit.", "anomalies.",
+        "sessions.sweep",
+    ]
+
+    /// A sentence for the keys that are set and would do nothing.
+    static func check(_ settings: Settings) throws(StartupError) {
+        let found = settings.written.filter { key in prefixes.contains { key.hasPrefix($0) } }.sorted()
+        guard found.isEmpty else {
+            let verb = found.count == 1 ? "is" : "are"
+            throw StartupError("\(found.joined(separator: ", ")) \(verb) not supported by this version: remove it.")
+        }
+        if settings.sessions.key.contains("{sha256}") {
+            throw StartupError("sessions.key: {sha256} is not supported by this version: use {id}.")
+        }
+        if settings.tokens.sources.contains(.firstMessage) {
+            throw StartupError("tokens.sources: first_message is not supported by this version: remove it.")
+        }
+    }
+}

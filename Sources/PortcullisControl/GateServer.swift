@@ -1,0 +1,90 @@
+import Logging
+import PortcullisCore
+import PortcullisReactor
+import PortcullisRedis
+import ServiceLifecycle
+import UnixSignals
+
+/// A whole gate: Redis where it has its own, the data plane, the admin listener; from start to an orderly end.
+public enum GateServer {
+    /// The version that `portcullis --version` says and that gates write beside their heartbeat.
+    public static let version = "0.1.0"
+
+    /// Runs until SIGTERM or SIGINT. Whatever stops the start leaves nothing behind.
+    ///
+    /// - Throws: ``StartupError``, or ``RedisUnreachable`` where Redis does not answer within 5 s or refuses the gate.
+    public static func run(_ settings: Settings, environment: [String: String]) async throws {
+        let log = ConsoleLog(level: settings.log.level, format: settings.log.format)
+        log.bootstrap()
+        let logger = Logger(label: "portcullis")
+        let began = Clock.boot()
+
+        try UnsupportedSettings.check(settings)
+        // Before anything is started: a port that is taken leaves nothing half-done.
+        try settings.listen.probe(for: "listen")
+        try settings.admin.probe(for: "admin")
+        let state = try StateDirectory.locate(configured: settings.stateDirectory, environment: environment)
+        let tokens = try TokenKeys.policy(settings, state: state) { path in
+            logger.notice("no key is configured: tokens are verified with the gate's own secret", metadata: ["file": "\(path)"])
+        }
+
+        var services: [any Service] = []
+        let redis: RedisURL
+        var embedded: EmbeddedRedis?
+        if let configured = try RedisPlace.configured(settings) {
+            redis = configured
+            do throws(StartupError) {
+                try RedisPlace.awaitAnswer(redis)
+            } catch {
+                throw RedisUnreachable(error.description)
+            }
+        } else {
+            let own = EmbeddedRedis(directory: state, logger: logger)
+            try await own.start()
+            logger.notice("no Redis is configured: the gate has its own", metadata: ["url": "\(own.url)"])
+            redis = RedisURL(place: .path(state.redisSocket))
+            services.append(own)
+            embedded = own
+        }
+
+        let gate: GateService
+        do {
+            let configuration = try GateAssembly.configuration(settings, redis: redis, tokens: tokens, version: version)
+            gate = try GateService(configuration, logger: logger)
+            logger.notice(
+                "listening",
+                metadata: [
+                    "address": "\(gate.gate.endpoint)", "node": "\(configuration.node)",
+                    "loops": "\(configuration.loops)", "redis": "\(redis)",
+                    "start_ms": "\((Clock.boot() - began) / 1_000_000)",
+                ]
+            )
+        } catch {
+            await embedded?.stop()
+            throw error
+        }
+        services.append(gate)
+        services.append(
+            AdminListener(address: settings.admin, logger: logger) { [status = gate.gate] in status.status.report }
+        )
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: services.map { .init(service: $0) },
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: quiet
+            )
+        )
+        try await group.run()
+    }
+}
+
+/// Redis could not be reached in time, or refused the gate: exit code 3.
+public struct RedisUnreachable: Error, CustomStringConvertible {
+    public let description: String
+
+    public init(_ sentence: String) {
+        description = sentence
+    }
+}
