@@ -65,13 +65,15 @@ let package = Package(
         .target(
             name: "PortcullisControl",
             dependencies: [
-                "CLinux", "PortcullisCore", "PortcullisGate",
+                "CLinux", "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor", "PortcullisRedis",
+                "PortcullisTokens", "PortcullisWire",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: features
@@ -91,7 +93,8 @@ let package = Package(
         .executableTarget(
             name: "PortcullisCommand",
             dependencies: [
-                "PortcullisControl", "PortcullisClient",
+                "PortcullisClient", "PortcullisControl", "PortcullisCore", "PortcullisRedis", "PortcullisTokens",
+                "PortcullisWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: features

@@ -6,7 +6,9 @@ import PortcullisRedis
 
 /// What every command takes.
 struct CommonOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where Redis is: redis://[user:password@]host:port/db or unix:///path.", valueName: "url"))
+    @Option(
+        help: ArgumentHelp("Where Redis is: redis://[user:password@]host:port/db or unix:///path.", valueName: "url")
+    )
     var redis: String?
 
     @Option(help: ArgumentHelp("Where a gate without a configured Redis keeps its own.", valueName: "dir"))
@@ -63,7 +65,7 @@ struct Span: ExpressibleByArgument {
     let duration: Duration
 
     init?(argument: String) {
-        guard let duration = try? Units.duration(argument) else { return nil }
+        guard let duration = Duration(setting: argument) else { return nil }
         self.duration = duration
     }
 }

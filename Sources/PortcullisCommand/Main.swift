@@ -39,7 +39,8 @@ enum Main {
 struct Portcullis: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "portcullis",
-        abstract: "A WebSocket gate that knows whose every connection is, and cuts off exactly the revoked ones, at once.",
+        abstract:
+            "A WebSocket gate that knows whose every connection is, and cuts off exactly the revoked ones, at once.",
         discussion: """
             Start a gate with `portcullis serve`, make a token with `portcullis token issue --user alice`, connect with \
             `portcullis connect`, and revoke with `portcullis revoke --user alice`.

@@ -25,7 +25,10 @@ public enum GateServer {
         try settings.admin.probe(for: "admin")
         let state = try StateDirectory.locate(configured: settings.stateDirectory, environment: environment)
         let tokens = try TokenKeys.policy(settings, state: state) { path in
-            logger.notice("no key is configured: tokens are verified with the gate's own secret", metadata: ["file": "\(path)"])
+            logger.notice(
+                "no key is configured: tokens are verified with the gate's own secret",
+                metadata: ["file": "\(path)"]
+            )
         }
 
         var services: [any Service] = []
@@ -39,6 +42,7 @@ public enum GateServer {
                 throw RedisUnreachable(error.description)
             }
         } else {
+            try state.prepare()
             let own = EmbeddedRedis(directory: state, logger: logger)
             try await own.start()
             logger.notice("no Redis is configured: the gate has its own", metadata: ["url": "\(own.url)"])

@@ -56,6 +56,34 @@ public final class Identity: Sendable {
         self.permissions = permissions
     }
 
+    /// An identity of ids that already stand one behind the other, which copies nothing.
+    /// - Parameters:
+    ///   - text: the ids in the order of ``Field``, each at most 255 bytes.
+    ///   - ends: where each ends in `text`; what is beyond it or before the one in front is cut.
+    public init(
+        text: [UInt8],
+        ends: [8 of UInt16],
+        issued: WallTime?,
+        expires: WallTime?,
+        authenticated: WallTime?,
+        kind: CredentialKind,
+        permissions: [Identifier: Role]
+    ) {
+        var checked = ends
+        var last: UInt16 = 0
+        for field in 0..<8 {
+            last = max(last, min(ends[field], UInt16(clamping: text.count)))
+            checked[field] = last
+        }
+        self.text = text
+        self.ends = checked
+        self.issued = issued
+        self.expires = expires
+        self.authenticated = authenticated
+        self.kind = kind
+        self.permissions = permissions
+    }
+
     private func range(of field: Field) -> Range<Int> {
         let start = field.rawValue == 0 ? 0 : Int(ends[field.rawValue - 1])
         return start..<Int(ends[field.rawValue])

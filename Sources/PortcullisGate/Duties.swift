@@ -89,7 +89,7 @@ extension Uplink {
                 guard let sent = probe, sent.nonce == nonce else { return }
                 lastProbe = now.since(sent.sentAt)
                 probe = nil
-            case .connections(let id, let select, let limit): query(id, select, limit)
+            case .connections(let id, let select, let except, let limit): query(id, select, except, limit)
             }
         } catch {
             shared.report(.eventRejected(error))
@@ -147,17 +147,18 @@ extension Uplink {
 
     // MARK: - Queries
 
-    private func query(_ id: Identifier, _ select: Selector, _ limit: Int) {
+    private func query(_ id: Identifier, _ select: Selector, _ except: Selector?, _ limit: Int) {
         queries = queries.filter { now.since($0.value.asked) < .seconds(10) }
         guard queries.count < Self.queriesAtOnce, queries[id.description] == nil else { return }
-        queries[id.description] = (0, [], false, now)
-        shared.tellAll(.query(ConnectionQuery(id: id.description, select: select, limit: limit)))
+        queries[id.description] = (0, [], 0, false, now)
+        shared.tellAll(.query(ConnectionQuery(id: id.description, select: select, except: except, limit: limit)))
     }
 
-    func queried(_ id: String, _ rows: [[UInt8]], _ more: Bool) {
+    func queried(_ id: String, _ rows: [[UInt8]], _ spared: Int, _ more: Bool) {
         guard var known = queries[id] else { return }
         known.count += 1
         known.rows += rows
+        known.spared += spared
         known.more = known.more || more
         queries[id] = known
         guard known.count == shared.mailboxes.count else { return }
@@ -168,6 +169,7 @@ extension Uplink {
             json.array { json in
                 for row in known.rows { json.raw(row) }
             }
+            json.member("spared", Int64(known.spared))
             json.member("more", known.more)
         }
         push(answer, to: keys.reply(Identifier(id)))

@@ -112,7 +112,7 @@ final class GateLoop {
         case .drain: beginDrain()
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
         case .enforced(let enforced): uplink?.enforced(enforced)
-        case .queried(let id, let rows, let more): uplink?.queried(id, rows, more)
+        case .queried(let id, let rows, let spared, let more): uplink?.queried(id, rows, spared, more)
         case .readSession(let session): uplink?.readSession(session)
         case .drained(let loop): uplink?.loopDrained(loop)
         case .resolved(let endpoints, let kind, let failure): uplink?.resolved(endpoints, kind, failure)

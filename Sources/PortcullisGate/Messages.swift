@@ -21,7 +21,7 @@ enum LoopMessage: Sendable {
     // To the first loop only.
     case asked(Question, StreamID, loop: Int)
     case enforced(Enforced)
-    case queried(id: String, rows: [[UInt8]], more: Bool)
+    case queried(id: String, rows: [[UInt8]], spared: Int, more: Bool)
     case readSession(Identifier)
     case drained(loop: Int)
     case resolved([Endpoint], Uplink.Kind, failure: String?)
@@ -101,5 +101,6 @@ struct Relayed: Sendable {
 struct ConnectionQuery: Sendable {
     let id: String
     let select: Selector
+    let except: Selector?
     let limit: Int
 }

@@ -6,13 +6,13 @@ import PortcullisWire
 extension GateLoop {
     func answer(_ query: ConnectionQuery) {
         var spared = 0
-        let slots = matching(query.select, nil, spared: &spared).filter { lives[Int($0)].phase == .live }
+        let slots = matching(query.select, query.except, spared: &spared).filter { lives[Int($0)].phase == .live }
         let rows = slots.prefix(query.limit).compactMap { row($0) }
         let more = slots.count > rows.count
         if let uplink {
-            uplink.queried(query.id, rows, more)
+            uplink.queried(query.id, rows, spared, more)
         } else {
-            shared.mailboxes[0].post(.queried(id: query.id, rows: rows, more: more))
+            shared.mailboxes[0].post(.queried(id: query.id, rows: rows, spared: spared, more: more))
         }
     }
 

@@ -15,6 +15,11 @@ public struct SocketError: Error, Equatable, Sendable, CustomStringConvertible {
         "\(doing): \(Self.text(errno))"
     }
 
+    /// Whether somebody else has the address.
+    public var isAddressInUse: Bool {
+        errno == EADDRINUSE
+    }
+
     /// What the system calls an error number.
     public static func text(_ errno: Int32) -> String {
         String(cString: strerror(errno))

@@ -3,7 +3,7 @@ import PortcullisCore
 /// Gathers the ids of an identity, field after field.
 struct IdentityText {
     private var text: [UInt8] = []
-    private var ends = [8 of Int](repeating: 0)
+    private var ends = [8 of UInt16](repeating: 0)
 
     /// - Parameter capacity: as many bytes as the ids can have together.
     init(capacity: Int) {
@@ -32,12 +32,7 @@ struct IdentityText {
 
     /// Ends a field. Fields come in the order of their raw values.
     mutating func end(_ field: Identity.Field) {
-        ends[field.rawValue] = text.count
-    }
-
-    private func id(_ field: Identity.Field) -> Identifier {
-        let start = field.rawValue == 0 ? 0 : ends[field.rawValue - 1]
-        return Identifier(bytes: Array(text[start..<ends[field.rawValue]]))
+        ends[field.rawValue] = UInt16(clamping: text.count)
     }
 
     func identity(
@@ -46,15 +41,9 @@ struct IdentityText {
         authenticated: WallTime?,
         permissions: [Identifier: Role]
     ) -> Identity {
-        var ids: [Identity.Field: Identifier] = [:]
-        ids.reserveCapacity(8)
-        for field in Identity.Field.allCases where field != .user {
-            let id = id(field)
-            if !id.bytes.isEmpty { ids[field] = id }
-        }
-        return Identity(
-            user: id(.user),
-            ids: ids,
+        Identity(
+            text: text,
+            ends: ends,
             issued: issued,
             expires: expires,
             authenticated: authenticated,

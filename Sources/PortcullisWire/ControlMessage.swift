@@ -5,18 +5,22 @@ public enum ControlMessage: Equatable, Sendable {
     /// The gate's own: that it comes back proves that writing, publishing and the subscription work.
     case probe(nonce: Identifier)
     /// Which connections match. The answer goes to the list `P:reply:<id>`.
-    case connections(id: Identifier, select: Selector, limit: Int)
+    case connections(id: Identifier, select: Selector, except: Selector?, limit: Int)
 
     public func encode() -> [UInt8] {
         JSONBuilder.object { json in
             json.member("v", 1)
             switch self {
             case .probe(let nonce): json.member("probe", nonce)
-            case .connections(let id, let select, let limit):
+            case .connections(let id, let select, let except, let limit):
                 json.member("query", "connections")
                 json.member("id", id)
                 json.name("select")
                 EventCodec.encode(select, into: &json)
+                if let except {
+                    json.name("except")
+                    EventCodec.encode(except, into: &json)
+                }
                 json.member("limit", Int64(limit))
             }
         }
@@ -44,7 +48,9 @@ public enum ControlMessage: Equatable, Sendable {
         guard let select = json.member("select", in: bytes.span) else { throw .emptySelector }
         let limit = json.member("limit", in: bytes.span).flatMap { json.integer($0, in: bytes.span) } ?? 1000
         guard (1...100_000).contains(limit) else { throw .badField("limit") }
-        let selector = try EventReader(bytes: bytes, json: json, roles: .standard).selector(select)
-        return .connections(id: id, select: selector, limit: Int(limit))
+        let reader = EventReader(bytes: bytes, json: json, roles: .standard)
+        var except: Selector?
+        if let node = json.member("except", in: bytes.span) { except = try reader.selector(node) }
+        return .connections(id: id, select: try reader.selector(select), except: except, limit: Int(limit))
     }
 }

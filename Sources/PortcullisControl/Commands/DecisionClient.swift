@@ -69,7 +69,9 @@ public struct DecisionClient {
         else { throw StartupError(LinkMachine.sentence(replies.lazy.compactMap(\.errorText).first ?? "no list")) }
         var nodes = Nodes()
         for index in stride(from: 0, to: pairs.count - 1, by: 2) {
-            guard let name = pairs[index].text, let score = pairs[index + 1].text.flatMap({ Double($0) }) else { continue }
+            guard let name = pairs[index].text, let score = pairs[index + 1].text.flatMap({ Double($0) }) else {
+                continue
+            }
             let isLive = Double(time) * 1000 - score < Double(2 * lease.count)
             if isLive { nodes.live.append(name) } else { nodes.frozen.append(name) }
         }
@@ -113,15 +115,25 @@ public struct DecisionClient {
         /// A JSON object for each connection.
         public var rows: [[String: Any]] = []
         public var silent: [String] = []
+        /// How many matched but for `except`.
+        public var spared = 0
+        /// How long it took, in µs.
+        public var microseconds: Int64 = 0
         /// Whether there are more than were asked for.
         public var isCut = false
     }
 
     /// Asks all live gates which connections match.
-    public func connections(_ select: Selector, limit: Int = 10_000, wait: Duration = .seconds(2)) throws -> Found {
+    public func connections(
+        _ select: Selector,
+        except: Selector? = nil,
+        limit: Int = 10_000,
+        wait: Duration = .seconds(2)
+    ) throws -> Found {
+        let began = Clock.boot()
         let nodes = try nodes()
         let id = EventID.make(at: WallTime(milliseconds: Clock.wall()))
-        let question = ControlMessage.connections(id: id, select: select, limit: limit).encode()
+        let question = ControlMessage.connections(id: id, select: select, except: except, limit: limit).encode()
         for node in nodes.live {
             let channel = Array(keys.control(node).utf8)
             _ = try connection.ask(Command([Array("PUBLISH".utf8), channel, question]))
@@ -139,9 +151,11 @@ public struct DecisionClient {
             guard let answer = try JSONSerialization.jsonObject(with: Data(json)) as? [String: Any] else { continue }
             if let node = answer["node"] as? String { waiting.remove(node) }
             found.rows += answer["connections"] as? [[String: Any]] ?? []
+            found.spared += answer["spared"] as? Int ?? 0
             if answer["more"] as? Bool == true { found.isCut = true }
         }
         found.silent = waiting.sorted()
+        found.microseconds = (Clock.boot() - began) / 1000
         return found
     }
 }

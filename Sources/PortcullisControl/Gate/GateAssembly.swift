@@ -1,4 +1,5 @@
 import Glibc
+import Logging
 public import PortcullisCore
 public import PortcullisGate
 import PortcullisReactor
@@ -41,7 +42,9 @@ public enum GateAssembly {
         gate.appendPolicy = appendPolicy(settings)
         gate.credentials = credentials(settings)
         guard let origins = OriginPolicy(settings.origins) else {
-            throw StartupError("origins: one of them is no origin: write https://app.example.com or https://*.example.com.")
+            throw StartupError(
+                "origins: one of them is no origin: write https://app.example.com or https://*.example.com."
+            )
         }
         gate.origins = origins
         gate.refusal = RefusalStyle(rawValue: settings.refusal.rawValue) ?? .auto
@@ -56,7 +59,7 @@ public enum GateAssembly {
         gate.connections = try connections(settings)
         gate.drainDeadline = settings.drain.deadline.inMilliseconds
         gate.drainRetryAfter = settings.drain.retryAfter.inMilliseconds
-        gate.reportsAdmissions = settings.log.level.isDetailed
+        gate.reportsAdmissions = settings.log.level <= .debug
         return gate
     }
 
@@ -153,9 +156,14 @@ public enum GateAssembly {
 }
 
 extension Duration {
+    /// Reads `250ms`, `5s`, `15m`, `24h` or `30d`.
+    public init?(setting text: String) {
+        guard let duration = Units.duration(text) else { return nil }
+        self = duration
+    }
+
     /// Whole milliseconds, rounded down.
     public var inMilliseconds: Milliseconds {
-        let (seconds, attoseconds) = components
-        return Milliseconds(seconds.multipliedClamped(by: 1000).addingClamped(attoseconds / 1_000_000_000_000_000))
+        Milliseconds(wholeMilliseconds)
     }
 }

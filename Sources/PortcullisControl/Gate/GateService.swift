@@ -14,7 +14,7 @@ public final class GateService: Service {
             gate = try Gate(configuration) { journal.write($0) }
         } catch {
             throw StartupError(
-                error.errno == 98
+                error.isAddressInUse
                     ? "\(configuration.listen) is in use by another program: stop that one, or set listen to another address."
                     : "The gate can't start: \(error)."
             )

@@ -1,0 +1,146 @@
+import ArgumentParser
+import Foundation
+import PortcullisControl
+import PortcullisCore
+import PortcullisTokens
+import PortcullisWire
+
+struct TokenCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "token",
+        abstract: "Issue and verify tokens.",
+        subcommands: [TokenIssue.self, TokenVerify.self]
+    )
+}
+
+struct TokenIssue: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "issue",
+        abstract: "Print a token, and nothing else.",
+        discussion:
+            "Without a key option it is signed with the secret that `portcullis serve` made in the state directory."
+    )
+
+    @Option(help: "The user: the claim sub.") var user: String
+    @Option(help: ArgumentHelp("How long it lives.", valueName: "time")) var ttl: Span?
+    @Option(help: ArgumentHelp("Another claim, its value as JSON; may be given again.", valueName: "name=json"))
+    var claim: [String] = []
+    @Option(help: ArgumentHelp("A file whose bytes are the HMAC secret.", valueName: "file")) var secretFile: String?
+    @Option(help: ArgumentHelp("A private key, in PEM or as a JWK.", valueName: "file")) var key: String?
+    @Option(help: "The key's id, for the header.") var kid: String?
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let userID = try SelectorOptions.identifier(user, "--user")
+        let claims = try claims(userID)
+        do throws(KeyError) {
+            let token = try TokenSigner(try signingKey()).sign(claims)
+            CommandOutput.line(String(decoding: token, as: UTF8.self))
+        } catch {
+            throw CommandFailure.usage(error.description)
+        }
+    }
+
+    private func signingKey() throws(KeyError) -> SigningKey {
+        let name = kid.map { Identifier($0) }
+        if secretFile != nil, key != nil { throw KeyError("Give either --secret-file or --key.") }
+        if let secretFile { return try SigningKey.secretFile(secretFile, kid: name) }
+        if let key { return try SigningKey.keyFile(key, kid: name) }
+        let path: String
+        do {
+            path = try common.state(try common.settings()).secret
+        } catch {
+            throw KeyError("\(error)")
+        }
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw KeyError(
+                "There is no key: give --secret-file or --key, or start portcullis serve once, which makes a secret."
+            )
+        }
+        return try SigningKey.secretFile(path, kid: name)
+    }
+
+    private func claims(_ user: Identifier) throws -> [(name: String, json: [UInt8])] {
+        let now = WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+        let life = ttl?.duration.inMilliseconds ?? Milliseconds.seconds(900)
+        guard life.count > 0 else { throw CommandFailure.usage("--ttl takes a time such as 15m.") }
+        var claims: [(name: String, json: [UInt8])] = [
+            ("sub", TokenSigner.json(user)), ("iat", TokenSigner.json(now)), ("exp", TokenSigner.json(now + life)),
+        ]
+        var json = StrictJSON()
+        for text in claim {
+            guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
+                throw CommandFailure.usage("--claim takes name=json, such as --claim 'role=\"admin\"'.")
+            }
+            let name = String(text[..<equals])
+            let value = Array(text[text.index(after: equals)...].utf8)
+            guard (try? json.parse(value.span)) != nil else {
+                throw CommandFailure.usage(
+                    "The value of --claim \(name) is not JSON: a text needs quotes, as in '\(name)=\"text\"'."
+                )
+            }
+            claims.removeAll { $0.name == name }
+            claims.append((name, value))
+        }
+        return claims
+    }
+}
+
+struct TokenVerify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Say whether a token is accepted, and why not.",
+        discussion: """
+            With - every line of standard input is a token and gets one line as its answer. It judges the token itself: whether a \
+            decision stands against it only a gate knows. Exit code 0: accepted; 1: refused.
+            """
+    )
+
+    @Argument(help: "A token, or - for one on each line of standard input.") var token = "-"
+    @Option(help: ArgumentHelp("A file whose bytes are the HMAC secret of tokens.", valueName: "file"))
+    var jwtSecretFile: String?
+    @Option(help: ArgumentHelp("A file with the public key of tokens, in PEM or as a JWK.", valueName: "file"))
+    var jwtKey: String?
+    @Option(help: ArgumentHelp("A JWK Set: a file.", valueName: "file")) var jwks: String?
+    @Option(help: "The issuer that tokens must name.") var issuer: String?
+    @Option(help: "The audience that tokens must name.") var audience: String?
+    @Flag(help: "Judge header, key and signature, and leave the claims alone.") var signatureOnly = false
+    @Flag(help: "Print one JSON object a token.") var json = false
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let settings = try common.settings([
+            "tokens.secret_file": jwtSecretFile, "tokens.key_file": jwtKey, "tokens.jwks": jwks,
+            "tokens.issuer": issuer, "tokens.audience": audience,
+        ])
+        var judge: TokenJudge
+        do throws(StartupError) {
+            let state = try StateDirectory.locate(
+                configured: settings.stateDirectory,
+                environment: ProcessInfo.processInfo.environment
+            )
+            judge = TokenJudge(try TokenKeys.policy(settings, state: state), signatureOnly: signatureOnly)
+        } catch {
+            guard token == "-" else { throw error }
+            // One answer a line is promised: each is refused with the reason, and the process goes on.
+            judge = TokenJudge(unusable: error.description)
+        }
+        var allAccepted = true
+        if token == "-" {
+            try InputLines.forEach { line in
+                let verdict = judge.judge(line)
+                allAccepted = allAccepted && verdict.accepted
+                try show(verdict)
+            }
+        } else {
+            let verdict = judge.judge(Array(token.utf8))
+            allAccepted = verdict.accepted
+            try show(verdict)
+        }
+        if !allAccepted { throw ExitCode(1) }
+    }
+
+    private func show(_ verdict: TokenJudge.Verdict) throws {
+        CommandOutput.line(json ? verdict.json : verdict.words)
+    }
+}
