@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import NIOConcurrencyHelpers
 
 /// A connection that is made again when it ends, as its gate advises: a sequence of what happens.
 ///
@@ -24,7 +24,7 @@ public final class GateSession: Sendable {
     let options: GateConnection.Options
     let policy: ReconnectPolicy
     let reauthenticate: Reauthenticate?
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     public init(
         url: GateURL,
@@ -44,13 +44,13 @@ public final class GateSession: Sendable {
     ///
     /// - Throws: ``GateFailure`` of the kind `closed` while there is none: nothing is kept for later.
     public func send(_ message: ClientMessage) async throws(GateFailure) {
-        guard let connection = state.withLock(\.connection) else { throw .closed }
+        guard let connection = state.withLockedValue(\.connection) else { throw .closed }
         try await connection.send(message)
     }
 
     /// Says goodbye to the gate and connects no more: the sequence ends, with `closed` if there was a connection.
     public func close() {
-        let (connection, interrupt) = state.withLock { state in
+        let (connection, interrupt) = state.withLockedValue { state in
             state.isStopped = true
             return (state.connection, state.interrupt)
         }
@@ -59,12 +59,12 @@ public final class GateSession: Sendable {
     }
 
     var isStopped: Bool {
-        state.withLock(\.isStopped)
+        state.withLockedValue(\.isStopped)
     }
 
     /// Makes a connection the one of the moment; one that comes after `close` is closed.
     func adopt(_ connection: GateConnection?) {
-        let isStopped = state.withLock { state in
+        let isStopped = state.withLockedValue { state in
             state.connection = connection
             return state.isStopped
         }
@@ -74,7 +74,7 @@ public final class GateSession: Sendable {
     /// Waits for something that `close` and a cancellation can end.
     func interruptibly<Result: Sendable>(_ work: @escaping @Sendable () async -> Result) async -> Result {
         let task = Task(operation: work)
-        let isStopped = state.withLock { state in
+        let isStopped = state.withLockedValue { state in
             state.interrupt = { task.cancel() }
             return state.isStopped
         }
@@ -84,7 +84,7 @@ public final class GateSession: Sendable {
         } onCancel: {
             task.cancel()
         }
-        state.withLock { $0.interrupt = nil }
+        state.withLockedValue { $0.interrupt = nil }
         return result
     }
 }

@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import NIOConcurrencyHelpers
 
 /// Messages between the loop that reads them and the task that takes them, with a bound: above it the loop stops reading, and the
 /// gate feels it.
@@ -18,7 +18,7 @@ final class InboundQueue: Sendable {
         var lastID: UInt64 = 0
     }
 
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
     private let maximumBytes: Int
     private let maximumMessages: Int
     /// Called, on any thread, when there is room again after the queue was full.
@@ -31,12 +31,12 @@ final class InboundQueue: Sendable {
     }
 
     var closed: Closed? {
-        state.withLock(\.closed)
+        state.withLockedValue(\.closed)
     }
 
     /// Adds a message and tells whether there is room for more. One that does not fit is added all the same: it is here already.
     func add(_ message: Received) -> Bool {
-        let (reader, hasRoom) = state.withLock { state -> (Reader?, Bool) in
+        let (reader, hasRoom) = state.withLockedValue { state -> (Reader?, Bool) in
             guard state.closed == nil else { return (nil, true) }
             if !state.readers.isEmpty { return (state.readers.removeFirst().continuation, true) }
             state.messages.append(message)
@@ -50,7 +50,7 @@ final class InboundQueue: Sendable {
 
     /// Ends the queue; what is in it can still be taken. Only the first end counts.
     func finish(_ closed: Closed) {
-        let (readers, watchers) = state.withLock { state -> ([Reader], [Watcher]) in
+        let (readers, watchers) = state.withLockedValue { state -> ([Reader], [Watcher]) in
             guard state.closed == nil else { return ([], []) }
             state.closed = closed
             defer {
@@ -68,7 +68,7 @@ final class InboundQueue: Sendable {
         let id = makeID()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: Reader) in
-                let step = state.withLock { state -> Step in
+                let step = state.withLockedValue { state -> Step in
                     if let message = state.takeFirst() {
                         return .take(message, madeRoom: state.empties(below: maximumBytes / 2, maximumMessages / 2))
                     }
@@ -101,7 +101,7 @@ final class InboundQueue: Sendable {
         let id = makeID()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: Watcher) in
-                let (isWaiting, closed) = state.withLock { state -> (Bool, Closed?) in
+                let (isWaiting, closed) = state.withLockedValue { state -> (Bool, Closed?) in
                     guard state.closed == nil, !Task.isCancelled else { return (false, state.closed) }
                     state.watchers.append((id, continuation))
                     return (true, nil)
@@ -114,14 +114,14 @@ final class InboundQueue: Sendable {
     }
 
     private func makeID() -> UInt64 {
-        state.withLock { state in
+        state.withLockedValue { state in
             state.lastID &+= 1
             return state.lastID
         }
     }
 
     private func cancel(_ id: UInt64) {
-        let (reader, watcher) = state.withLock { state -> (Reader?, Watcher?) in
+        let (reader, watcher) = state.withLockedValue { state -> (Reader?, Watcher?) in
             let reader = state.readers.firstIndex { $0.id == id }.map { state.readers.remove(at: $0).continuation }
             let watcher = state.watchers.firstIndex { $0.id == id }.map { state.watchers.remove(at: $0).continuation }
             return (reader, watcher)

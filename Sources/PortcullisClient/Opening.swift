@@ -1,6 +1,6 @@
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
-internal import Synchronization
 
 /// One attempt at a connection: from the name of a host to 101 or a reason why not, under one deadline.
 struct Opening: Sendable {
@@ -70,14 +70,14 @@ private final class OpeningSockets: Sendable {
         case failed
     }
 
-    private let state = Mutex<(channels: [any Channel], reason: Reason?)>(([], nil))
+    private let state = NIOLockedValueBox<(channels: [any Channel], reason: Reason?)>(([], nil))
 
     var reason: Reason? {
-        state.withLock(\.reason)
+        state.withLockedValue(\.reason)
     }
 
     func add(_ channel: any Channel) throws {
-        let isLate = state.withLock { state in
+        let isLate = state.withLockedValue { state in
             guard state.reason == nil else { return true }
             state.channels.append(channel)
             return false
@@ -87,14 +87,14 @@ private final class OpeningSockets: Sendable {
 
     /// Leaves the sockets alone from now on; false where they were closed already.
     func release() -> Bool {
-        state.withLock { state in
+        state.withLockedValue { state in
             state.channels = []
             return state.reason == nil
         }
     }
 
     func giveUp(_ reason: Reason) {
-        let channels = state.withLock { state in
+        let channels = state.withLockedValue { state in
             state.reason = state.reason ?? reason
             defer { state.channels = [] }
             return state.channels
