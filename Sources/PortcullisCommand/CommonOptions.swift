@@ -3,6 +3,7 @@ import Foundation
 import PortcullisControl
 import PortcullisCore
 import PortcullisRedis
+import PortcullisWire
 
 /// What every command takes.
 struct CommonOptions: ParsableArguments {

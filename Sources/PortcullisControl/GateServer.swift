@@ -1,5 +1,6 @@
 import Logging
 import PortcullisCore
+import PortcullisGate
 import PortcullisReactor
 import PortcullisRedis
 import ServiceLifecycle

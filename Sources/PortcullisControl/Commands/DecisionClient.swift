@@ -60,6 +60,8 @@ public struct DecisionClient {
         public var live: [String] = []
         /// Not heard for longer: by the guarantee they pass nothing.
         public var frozen: [String] = []
+
+        public init() {}
     }
 
     public func nodes() throws -> Nodes {

@@ -1,4 +1,4 @@
-import PortcullisCore
+public import PortcullisCore
 
 /// Makes event ids: ULIDs (time first, then 80 random bits, in Crockford's base 32), so that they sort by time.
 public enum EventID {

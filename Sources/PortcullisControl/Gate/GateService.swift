@@ -1,4 +1,5 @@
 public import Logging
+import PortcullisCore
 public import PortcullisGate
 import PortcullisReactor
 public import ServiceLifecycle
