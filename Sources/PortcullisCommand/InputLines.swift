@@ -2,7 +2,7 @@ import Foundation
 
 /// The lines of standard input, of any length and any bytes but LF, one at a time.
 enum InputLines {
-    static func forEach(_ body: ([UInt8]) throws -> Void) throws {
+    static func read(_ body: ([UInt8]) throws -> Void) throws {
         let input = FileHandle.standardInput
         var rest: [UInt8] = []
         while let data = try input.read(upToCount: 1 << 16), !data.isEmpty {

@@ -127,7 +127,7 @@ struct TokenVerify: ParsableCommand {
         }
         var allAccepted = true
         if token == "-" {
-            try InputLines.forEach { line in
+            try InputLines.read { line in
                 let verdict = judge.judge(line)
                 allAccepted = allAccepted && verdict.accepted
                 try show(verdict)
