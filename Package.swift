@@ -145,7 +145,8 @@ let package = Package(
         .testTarget(
             name: "PortcullisControlTests",
             dependencies: [
-                "CLinux", "PortcullisControl", "TestKit",
+                "CLinux", "PortcullisControl", "PortcullisCore", "PortcullisGate", "PortcullisRedis", "PortcullisTokens",
+                "PortcullisWire", "TestKit",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
