@@ -15,6 +15,9 @@ extension Uplink {
                 nextHeartbeat = now + Milliseconds(1000)
                 beat()
                 sendProbe()
+                let sessions = sessionsToRead
+                sessionsToRead.removeAll()
+                for session in sessions { readSession(session) }
             }
         }
         let patience = Milliseconds(configuration.lease.count / 2)

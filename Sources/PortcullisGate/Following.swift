@@ -19,7 +19,7 @@ extension Uplink {
         if configuration.sessions != nil, let subscriberID {
             pending.append(
                 Command("CLIENT", "TRACKING", "ON", "REDIRECT", String(subscriberID), "OPTIN"),
-                .nothing
+                .tracking
             )
             shared.tellAll(.sessionsUncertain)
         }
@@ -116,6 +116,7 @@ extension Uplink {
         guard subscribed == Self.channelCount, now.since(sentAt) < configuration.lease else { return }
         if !isVouching {
             isVouching = true
+            hasVouched = true
             shared.tellAll(.deaf(false))
             shared.report(.vouching(position: position?.description ?? "0-0"))
         }
@@ -162,7 +163,7 @@ extension Uplink {
         guard recent.isNew(key, order: order) else { return }
         shared.standing.withLock { $0.apply(event.decision, event: key, order: order) }
         // Before the first whole reading nobody has been admitted: there is nobody to tell of.
-        guard isVouching || hasReadAll || loop.connectionCount > 0 else { return }
+        guard hasVouched else { return }
         decide(event, key, version: version, appended: WallTime(milliseconds: order), receipt: event.wantsReceipt)
     }
 

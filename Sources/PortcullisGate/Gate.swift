@@ -50,6 +50,9 @@ public final class Gate: Sendable {
                 threads.withLock { $0.append(thread) }
             }
         } catch {
+            // The first loop waits for the others to end: those that never began have.
+            let begun = threads.withLock { $0.count }
+            for index in begun..<listeners.count { mailboxes[0].post(.drained(loop: index)) }
             stop()
             throw error
         }

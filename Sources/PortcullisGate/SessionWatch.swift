@@ -10,15 +10,19 @@ extension GateLoop {
         registry.forEach(.session, id) { slot, identity in
             if identity.kind == .session, registry.state(slot) != .condemned { slots.append(slot) }
         }
-        for slot in slots where lives[Int(slot)].phase == .live {
+        for slot in slots {
             guard let old = registry.identity(slot) else { continue }
             do throws(Refusal) {
                 let new = try identity(of: id, state, policy)
                 guard new.matches(.user, old) else { throw Refusal(.sessionEnded, "another user") }
                 registry.update(slot, new)
-                setLifeDeadline(slot)
+                if lives[Int(slot)].phase == .live { setLifeDeadline(slot) }
             } catch {
                 // Redis forgets an expired key and tells that as it tells a deletion: the connection's own clock knows better.
+                if lives[Int(slot)].phase == .asking {
+                    refuse(stream(slot), Refusal(.unknownSession, "the session ended during the handshake"))
+                    continue
+                }
                 let hasExpired = state == .absent && old.expires.map { $0.since(wall) <= Milliseconds(250) } ?? false
                 condemn(slot, Closing(hasExpired ? .expired : .sessionEnded))
             }

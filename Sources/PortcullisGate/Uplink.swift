@@ -10,6 +10,7 @@ final class Uplink {
     /// What an answer on the command link is for.
     enum Ask {
         case nothing
+        case tracking
         case session(Identifier, StreamID, loop: Int)
         case watchedSession(Identifier)
         case permission(StreamID, loop: Int)
@@ -58,6 +59,8 @@ final class Uplink {
     var nextRead = BootTime(nanoseconds: 0)
     var epoch: [UInt8]?
     var isVouching = false
+    /// Whether anybody can have been admitted yet.
+    var hasVouched = false
     var recent = RecentEvents()
     var adoptions: [(event: Event, payload: [UInt8], key: Identifier)] = []
 
@@ -73,7 +76,11 @@ final class Uplink {
     var goodbye: BootTime?
     var hasSaidGoodbye = false
 
+    /// Sessions whose reading failed, to be read with the next heartbeat.
+    var sessionsToRead: Set<Identifier> = []
+
     static let channelCount = 3
+    private static let mostSessionsToRead = 100_000
 
     init(_ loop: GateLoop) {
         self.loop = loop
@@ -201,6 +208,7 @@ final class Uplink {
                 subscriberID = id
                 return
             }
+            if let error = value.errorText { return lost(kind, LinkMachine.sentence(error)) }
             guard let push = Push(value) else { return lost(kind, "Redis pushed what is no message: \(value.kind).") }
             pushed(push)
         }
@@ -296,8 +304,11 @@ final class Uplink {
     private func answered(_ ask: Ask, _ value: RESPValue) {
         switch ask {
         case .nothing, .probe: break
+        case .tracking:
+            // Untracked sessions would outlive their end.
+            if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
         case .session(_, let stream, let loop): tell(loop, .answered(stream, .session(session(value))))
-        case .watchedSession(let id): shared.tellAll(.sessionChanged(id, session(value)))
+        case .watchedSession(let id): watchedSessionRead(id, value)
         case .permission(let stream, let loop): tell(loop, .answered(stream, permission(value)))
         case .standing: standingRead(value)
         case .epoch: epochRead(value)
@@ -305,6 +316,15 @@ final class Uplink {
         case .adoption(let key): adopted(key, value)
         case .heartbeat(let sentAt): heartbeatAnswered(value, sentAt: sentAt)
         case .goodbye: hasSaidGoodbye = true
+        }
+    }
+
+    /// A value that cannot be read ends a session; a Redis that is loading or out of memory says nothing about it, and is asked again.
+    private func watchedSessionRead(_ id: Identifier, _ value: RESPValue) {
+        if let error = value.errorText, !error.hasPrefix("WRONGTYPE") {
+            if sessionsToRead.count < Self.mostSessionsToRead { sessionsToRead.insert(id) }
+        } else {
+            shared.tellAll(.sessionChanged(id, session(value)))
         }
     }
 
