@@ -50,6 +50,11 @@ public struct PermissionBook: Sendable {
         grants[user] = nil
     }
 
+    /// Redis has lost its versions and counts from the start again: any change that comes is newer than what is known.
+    public mutating func resetVersions() {
+        grants = grants.mapValues { $0.mapValues { Grant(version: 0, role: $0.role) } }
+    }
+
     /// All that is known of a user.
     public func grants(of user: Identifier) -> [Identifier: Grant] {
         grants[user] ?? [:]

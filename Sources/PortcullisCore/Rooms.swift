@@ -122,6 +122,11 @@ public struct Rooms: Sendable {
         return nil
     }
 
+    /// Redis has lost its versions and counts from the start again.
+    public mutating func resetVersions() {
+        for index in nodes.indices { nodes[index]?.membership.version = 0 }
+    }
+
     /// A connection's membership of a resource.
     public func membership(_ slot: UInt32, _ resource: Identifier) -> Membership? {
         guard let room = byResource[resource], let index = node(slot, room) else { return nil }

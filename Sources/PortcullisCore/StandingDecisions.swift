@@ -41,7 +41,12 @@ public struct StandingDecisions: Sendable {
         var order: Int64
         var expires: WallTime?
         var event: Identifier
+        /// Whether the log has not been seen to hold it: then its order is a guess.
+        var isProvisional: Bool
     }
+
+    /// The fields that an entry may be found by, the narrowest first.
+    private static let indexed: [Identity.Field] = [.token, .tokenHash, .session, .user, .device, .tenant]
 
     /// The index an entry stands in: the narrowest field of its selector.
     private enum Place: Hashable {
@@ -73,6 +78,14 @@ public struct StandingDecisions: Sendable {
         places[event] != nil
     }
 
+    /// Whether the decision of that event still stands.
+    public func stands(_ event: Identifier, now: WallTime) -> Bool {
+        guard let place = places[event], let entry = entries[place]?.first(where: { $0.event == event }) else {
+            return false
+        }
+        return entry.expires.map { $0 > now } ?? true
+    }
+
     // MARK: - Applying
 
     /// Takes up a decision. One that is known already is taken up again with its order: it may have been enforced before the log had it.
@@ -80,7 +93,8 @@ public struct StandingDecisions: Sendable {
     /// - Parameters:
     ///   - event: the event's id, or the one that stands for it.
     ///   - order: the decision's `o`, in ms of Redis' time.
-    public mutating func apply(_ decision: Decision, event: Identifier, order: Int64) {
+    ///   - isProvisional: whether the order is a guess, for an event that was only published. What the log says replaces it.
+    public mutating func apply(_ decision: Decision, event: Identifier, order: Int64, isProvisional: Bool = false) {
         let appended = WallTime(milliseconds: order)
         switch decision {
         case .revoke(let revocation):
@@ -98,7 +112,8 @@ public struct StandingDecisions: Sendable {
                     covers: covers,
                     order: order,
                     expires: revocation.expires ?? ending(of: revocation.select, appended),
-                    event: event
+                    event: event,
+                    isProvisional: isProvisional
                 )
             )
         case .block(let select, let except, let until):
@@ -111,7 +126,8 @@ public struct StandingDecisions: Sendable {
                     covers: nil,
                     order: order,
                     expires: until,
-                    event: event
+                    event: event,
+                    isProvisional: isProvisional
                 )
             )
         case .unblock(let select):
@@ -125,7 +141,8 @@ public struct StandingDecisions: Sendable {
                     covers: appended,
                     order: order,
                     expires: ending(of: select, appended),
-                    event: event
+                    event: event,
+                    isProvisional: isProvisional
                 )
             )
         case .lift(let other):
@@ -151,6 +168,11 @@ public struct StandingDecisions: Sendable {
 
     private mutating func insert(_ entry: Entry) {
         guard lifted[entry.event] == nil else { return }
+        if let place = places[entry.event], let known = entries[place]?.first(where: { $0.event == entry.event }),
+            !known.isProvisional, entry.isProvisional || known.order > entry.order
+        {
+            return
+        }
         remove(entry.event)
         let place = Self.place(of: entry.select)
         entries[place, default: []].append(entry)
@@ -165,7 +187,7 @@ public struct StandingDecisions: Sendable {
     }
 
     private static func place(of select: Selector) -> Place {
-        for field in [Identity.Field.token, .session, .user] {
+        for field in indexed {
             if let id = select.ids[field] { return .id(field, id) }
         }
         return .broad
@@ -195,7 +217,7 @@ public struct StandingDecisions: Sendable {
                 }
             }
         }
-        for field in [Identity.Field.user, .session, .token] {
+        for field in Self.indexed {
             if let id = identity[field] { judge(.id(field, id)) }
         }
         judge(.broad)

@@ -15,10 +15,14 @@ extension Uplink {
                 nextHeartbeat = now + Milliseconds(1000)
                 beat()
                 sendProbe()
+                appendWaiting()
                 let sessions = sessionsToRead
                 sessionsToRead.removeAll()
                 for session in sessions { readSession(session) }
             }
+        }
+        if now >= acknowledgeBy, subscribed < Self.channelCount {
+            lost(.subscription, "Redis did not acknowledge the subscription.")
         }
         let patience = Milliseconds(configuration.lease.count / 2)
         if let probe, now.since(probe.sentAt) > patience {
@@ -48,6 +52,7 @@ extension Uplink {
     // MARK: - Heartbeat and probe
 
     private func beat() {
+        guard goodbye == nil else { return }
         let fields = [
             ("address", configuration.listen.description),
             ("version", configuration.version),
@@ -74,11 +79,11 @@ extension Uplink {
         shared.redisClock.store(time.subtractingClamped(middle), ordering: .relaxed)
     }
 
-    private func sendProbe() {
+    func sendProbe() {
         guard probe == nil else { return }
         let nonce = Identifier(String(UInt64.random(in: .min ... .max), radix: 16))
         let key = keys.probe(configuration.node)
-        pending.append(Command("SET", key, nonce.description, "PX", "60000"), .nothing)
+        pending.append(Command("SET", key, nonce.description, "PX", "60000"), .probe)
         let message = ControlMessage.probe(nonce: nonce).encode()
         let channel = Array(keys.control(configuration.node).utf8)
         pending.append(Command([Array("PUBLISH".utf8), channel, message]), .probe)
@@ -92,6 +97,10 @@ extension Uplink {
                 guard let sent = probe, sent.nonce == nonce else { return }
                 lastProbe = now.since(sent.sentAt)
                 probe = nil
+                guard !hasProved else { return }
+                hasProved = true
+                // The first answer may have come before the proof.
+                read()
             case .connections(let id, let select, let except, let limit): query(id, select, except, limit)
             }
         } catch {

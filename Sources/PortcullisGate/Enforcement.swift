@@ -14,13 +14,14 @@ extension GateLoop {
         )
         switch decided.decision {
         case .revoke(let revocation):
-            close(revocation.select, revocation.except, Closing(.revoked, detail: decided.message), &enforced) { slot in
+            return close(revocation.select, revocation.except, .revoked, decided, enforced) { slot in
                 self.isCovered(slot, by: revocation, decided)
             }
         case .block(let select, let except, _):
-            close(select, except, Closing(.blocked, detail: decided.message), &enforced) { _ in true }
+            return close(select, except, .blocked, decided, enforced) { _ in true }
         case .disconnect(let select, let except, let code, let reason):
-            close(select, except, Closing(code: code, reason: reason), &enforced) { _ in true }
+            let closing = Closing(code: code, reason: reason)
+            return close(select, except, .storeUnavailable, closing, decided, enforced) { _ in true }
         case .notify(let select, let except, let data):
             notify(select, except, data, &enforced)
         case .permit(let permit):
@@ -28,10 +29,18 @@ extension GateLoop {
         case .reauthenticate(let select, let except, _):
             // Live connections are asked to refresh by a later step; until then one that must authenticate anew is closed, which is stricter.
             let closing = Closing(.expired, detail: decided.message)
-            close(select, except, closing, &enforced) { slot in self.mustReauthenticate(slot) }
+            return close(select, except, .reauthenticationRequired, closing, decided, enforced) { slot in
+                self.mustReauthenticate(slot)
+            }
         case .unblock, .lift:
             break
         }
+        done(enforced, decided)
+    }
+
+    /// The last frame of a decision is written: its receipt can be made.
+    private func done(_ part: Enforced, _ decided: Decided) {
+        var enforced = part
         enforced.microseconds = (Clock.boot() - decided.readAt.nanoseconds) / 1000
         if let uplink {
             uplink.enforced(enforced)
@@ -91,29 +100,69 @@ extension GateLoop {
     private func close(
         _ select: Selector,
         _ except: Selector?,
-        _ closing: Closing,
-        _ enforced: inout Enforced,
+        _ outcome: Outcome,
+        _ decided: Decided,
+        _ enforced: Enforced,
         where covers: (UInt32) -> Bool
     ) {
+        close(select, except, outcome, Closing(outcome, detail: decided.message), decided, enforced, where: covers)
+    }
+
+    /// Closes all that match. They are stopped here and now; their last bytes are written a slice a turn, so that nobody else waits.
+    /// - Parameter outcome: what a handshake that is not through is refused with.
+    private func close(
+        _ select: Selector,
+        _ except: Selector?,
+        _ outcome: Outcome,
+        _ closing: Closing,
+        _ decided: Decided,
+        _ enforced: Enforced,
+        where covers: (UInt32) -> Bool
+    ) {
+        var enforced = enforced
         // Encoded once for all.
         var frames: [2 of [UInt8]] = [[], []]
         closing.append(isVersion1: false, to: &frames[0])
         closing.append(isVersion1: true, to: &frames[1])
+        var stopped: [StreamID] = []
         for slot in matching(select, except, spared: &enforced.spared) {
             guard covers(slot) else {
                 enforced.spared += 1
                 continue
             }
             enforced.matched += 1
-            if lives[Int(slot)].phase == .asking {
-                let outcome: Outcome = closing.code == 4423 ? .blocked : closing.code == 4410 ? .revoked : .draining
-                refuse(stream(slot), Refusal(outcome, "a decision came during the handshake"))
-            } else {
-                end(slot, frames[lives[Int(slot)].isVersion1 ? 1 : 0], code: closing.code, reason: closing.reason)
-            }
             enforced.closed += 1
+            if lives[Int(slot)].phase == .asking {
+                refuse(stream(slot), Refusal(outcome, "a decision came during the handshake"))
+            } else if stop(slot, code: closing.code, reason: closing.reason) {
+                stopped.append(stream(slot))
+            }
         }
+        let mass = MassClose(streams: stopped, frames: frames, enforced: enforced, decided: decided)
+        massCloses.append(mass)
+        // One that matches few is done at once, also behind a mass close.
+        if stopped.count <= Self.closesPerTurn { closeSlice(at: massCloses.count - 1) }
     }
+
+    /// Writes the next slice of the oldest mass close.
+    func closeSlice() {
+        if !massCloses.isEmpty { closeSlice(at: 0) }
+    }
+
+    private func closeSlice(at index: Int) {
+        let slice = massCloses[index].streams.suffix(Self.closesPerTurn)
+        for stream in slice where isCurrent(stream) {
+            engine.send(stream, massCloses[index].frames[lives[Int(stream.slot)].isVersion1 ? 1 : 0])
+            engine.finish(stream)
+        }
+        massCloses[index].streams.removeLast(slice.count)
+        guard massCloses[index].streams.isEmpty else { return }
+        let mass = massCloses.remove(at: index)
+        done(mass.enforced, mass.decided)
+    }
+
+    /// About 1 ms of writing.
+    private static let closesPerTurn = 48
 
     /// Closes one connection.
     func condemn(_ slot: UInt32, _ closing: Closing) {
@@ -124,18 +173,23 @@ extension GateLoop {
 
     /// Closing means stopping: the queue is dropped, the last bytes are written, and nothing that the client sends is acted on any more.
     func end(_ slot: UInt32, _ last: [UInt8], code: UInt16, reason: String) {
-        guard lives[Int(slot)].phase == .live, registry.condemn(slot) else { return }
-        let stream = stream(slot)
+        guard stop(slot, code: code, reason: reason) else { return }
+        engine.send(stream(slot), last)
+        engine.finish(stream(slot))
+    }
+
+    /// From here on nothing that the client sends is acted on, and nothing but the last bytes is written; false where that is so already.
+    private func stop(_ slot: UInt32, code: UInt16, reason: String) -> Bool {
+        guard lives[Int(slot)].phase == .live, registry.condemn(slot) else { return false }
         lives[Int(slot)].phase = .closing
         lives[Int(slot)].frames = FrameState()
         rooms.leaveAll(slot)
-        engine.dropQueue(stream)
-        engine.send(stream, last)
-        engine.finish(stream)
+        engine.dropQueue(stream(slot))
         wheel.set(slot, at: now + configuration.closeDeadline)
         if configuration.reportsAdmissions, let identity = registry.identity(slot) {
             shared.report(.closed(connection: connectionID(slot), user: identity.user, code: code, reason: reason))
         }
+        return true
     }
 
     private func notify(_ select: Selector, _ except: Selector?, _ data: [UInt8], _ enforced: inout Enforced) {
@@ -197,4 +251,13 @@ extension GateLoop {
             }
         }
     }
+}
+
+/// Connections that a decision has stopped and whose last bytes are still to be written.
+struct MassClose {
+    var streams: [StreamID]
+    /// For raw connections, and for those that speak `portcullis.v1`.
+    let frames: [2 of [UInt8]]
+    let enforced: Enforced
+    let decided: Decided
 }

@@ -26,8 +26,8 @@ extension Uplink {
         pending.append(Command("SET", keys.epoch, newEpoch(), "NX"), .nothing)
         isReading = false
         if hasReadAll { read() } else { readAll() }
-        for adoption in adoptions { append(adoption.event, adoption.payload, adoption.key) }
-        adoptions.removeAll()
+        sendProbe()
+        appendWaiting()
         shared.report(.redisReady)
     }
 
@@ -40,6 +40,8 @@ extension Uplink {
         guard command.machine.isReady else { return }
         hasReadAll = false
         isReading = true
+        newestHeard = nil
+        unheard.removeAll()
         pending.append(Command("HGETALL", keys.standing), .standing)
         readPage(from: nil, isFull: true)
     }
@@ -62,7 +64,12 @@ extension Uplink {
 
     func epochRead(_ value: RESPValue) {
         // What the gate holds still stands in a new epoch: the first full read of it vouches again.
-        if let bytes = value.bytes { epoch = bytes }
+        guard let bytes = value.bytes else { return }
+        if let epoch, epoch != bytes {
+            recent = RecentEvents()
+            shared.tellAll(.versionsLost)
+        }
+        epoch = bytes
     }
 
     func standingRead(_ value: RESPValue) {
@@ -73,7 +80,7 @@ extension Uplink {
             guard let key = fields[index].bytes, let stored = fields[index + 1].bytes else { continue }
             do throws(EventRejection) {
                 let entry = try StandingEntry.decode(stored, roles: configuration.roles)
-                take(Identifier(bytes: key), entry.order, nil, entry.event)
+                note(Identifier(bytes: key), entry.order, nil, entry.event)
             } catch {
                 rejected(error, position: "standing")
             }
@@ -108,12 +115,13 @@ extension Uplink {
             return readPage(from: position, isFull: isFull)
         }
         hasReadAll = true
+        tellUnheard()
         confirmed(sentAt)
     }
 
     /// The tail is read: the view was whole when the question was sent.
     private func confirmed(_ sentAt: BootTime) {
-        guard subscribed == Self.channelCount, now.since(sentAt) < configuration.lease else { return }
+        guard subscribed == Self.channelCount, hasProved, now.since(sentAt) < configuration.lease else { return }
         if !isVouching {
             isVouching = true
             hasVouched = true
@@ -152,13 +160,35 @@ extension Uplink {
         let version = values["version"].flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
         do throws(EventRejection) {
             let event = try EventCodec.decode(json, roles: configuration.roles, mayLackID: true)
-            take(Identifier(bytes: key), order, version, event)
+            note(Identifier(bytes: key), order, version, event)
         } catch {
             rejected(error, position: position.description)
         }
     }
 
-    /// A decision of the log: into the replica, then to the loops, once.
+    /// A decision that was read: into the replica at once, to the loops when the tail is reached.
+    private func note(_ key: Identifier, _ order: Int64, _ version: Int64?, _ event: Event) {
+        guard recent.isNew(key, order: order) else { return }
+        shared.standing.withLock { $0.apply(event.decision, event: key, order: order) }
+        if hasVouched { unheard.append((key, order, version, event)) }
+    }
+
+    /// Tells the loops what was read and still counts: an ended or lifted block closes nobody.
+    private func tellUnheard() {
+        let redisTime = shared.redisTime(loop.wall)
+        for (key, order, version, event) in unheard {
+            switch event.decision {
+            case .revoke, .block, .reauthenticate:
+                guard shared.standing.withLock({ $0.stands(key, now: redisTime) }) else { continue }
+            default: break
+            }
+            let appended = WallTime(milliseconds: order)
+            decide(event, key, version: version, appended: appended, receipt: event.wantsReceipt)
+        }
+        unheard.removeAll()
+    }
+
+    /// A decision that the channel brought: into the replica, then to the loops, once.
     private func take(_ key: Identifier, _ order: Int64, _ version: Int64?, _ event: Event) {
         guard recent.isNew(key, order: order) else { return }
         shared.standing.withLock { $0.apply(event.decision, event: key, order: order) }
@@ -237,11 +267,13 @@ extension Uplink {
         switch event.decision {
         case .revoke, .block:
             // Its order is not known yet; the log brings it within a moment.
-            shared.standing.withLock { $0.apply(event.decision, event: key, order: appended.milliseconds) }
+            shared.standing.withLock {
+                $0.apply(event.decision, event: key, order: appended.milliseconds, isProvisional: true)
+            }
             decide(event, key, version: nil, appended: appended, receipt: false)
         default: break
         }
-        append(event, payload, key)
+        append(Adoption(event: event, payload: payload, key: key))
     }
 
     /// `h:` and the SHA-256 of the payload: the same for all gates that heard it.
@@ -255,30 +287,46 @@ extension Uplink {
         }
     }
 
-    private func append(_ event: Event, _ payload: [UInt8], _ key: Identifier) {
-        guard command.machine.isReady else {
-            if adoptions.count >= Self.mostAdoptionsWaiting {
-                adoptions.removeFirst()
-                shared.report(.eventNotAdopted("too many events wait for Redis"))
-            }
-            adoptions.append((event, payload, key))
-            return
-        }
+    private func append(_ adoption: Adoption) {
+        guard command.machine.isReady else { return keep(adoption) }
         let command = AppendScript.command(
-            event,
-            json: payload,
-            id: key,
+            adoption.event,
+            json: adoption.payload,
+            id: adoption.key,
             epoch: newEpoch(),
             keys: keys,
             policy: configuration.appendPolicy
         )
-        pending.append(command, .adoption(key))
+        pending.append(command, .adoption(adoption))
     }
 
-    func adopted(_ key: Identifier, _ value: RESPValue) {
+    /// Redis cannot take it now: it is offered again.
+    func keep(_ adoption: Adoption) {
+        if adoptions.count >= Self.mostAdoptionsWaiting {
+            adoptions.removeFirst()
+            shared.report(.eventNotAdopted("too many events wait for Redis"))
+        }
+        adoptions.append(adoption)
+    }
+
+    func appendWaiting() {
+        let waiting = adoptions
+        adoptions.removeAll()
+        for adoption in waiting { append(adoption) }
+    }
+
+    func adopted(_ adoption: Adoption, _ value: RESPValue) {
         switch AppendScript.Answer(value) {
-        case .appended, .repeated, .stale: break
-        case .refused(let error): shared.report(.eventNotAdopted(error))
+        case .appended, .stale: break
+        case .repeated(_, let order):
+            // The log had it: its order replaces the guess.
+            shared.standing.withLock { $0.apply(adoption.event.decision, event: adoption.key, order: order) }
+        case .refused(let error):
+            shared.report(.eventNotAdopted(error))
+            // What Redis says of the event itself will not change; all else may.
+            if !error.hasPrefix("BADEVENT"), !error.hasPrefix("NOPERM"), !error.hasPrefix("WRONGTYPE") {
+                keep(adoption)
+            }
         }
     }
 

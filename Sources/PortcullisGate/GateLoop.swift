@@ -42,6 +42,9 @@ final class GateLoop {
     private var due: [UInt32] = []
     private var drainQueue: [StreamID] = []
     private var drainEnds = BootTime(nanoseconds: .max)
+    private var nextDrainSlice = BootTime(nanoseconds: 0)
+    /// Closes of decisions that match many, a slice a turn.
+    var massCloses: [MassClose] = []
 
     /// Deadlines that are acted on in one turn; the others wait for the next, which comes at once.
     private static let deadlinesPerTurn = 512
@@ -109,6 +112,9 @@ final class GateLoop {
         case .query(let query): answer(query)
         case .sessionChanged(let id, let state): sessionChanged(id, state)
         case .sessionsUncertain: askAboutSessions()
+        case .versionsLost:
+            book.resetVersions()
+            rooms.resetVersions()
         case .drain: beginDrain()
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
         case .enforced(let enforced): uplink?.enforced(enforced)
@@ -150,11 +156,13 @@ final class GateLoop {
     /// A live connection's next deadline: its expiry, or the time to hear from it.
     func setLifeDeadline(_ slot: UInt32) {
         let quiet = BootTime(nanoseconds: began.nanoseconds) + Milliseconds(Int64(lives[Int(slot)].heard) * 50)
+        // Fixed at the admission: a wall clock that steps back does not prolong it.
+        if lives[Int(slot)].ends == nil, let expires = registry.identity(slot)?.expires {
+            lives[Int(slot)].ends = now + expires.since(wall)
+        }
         let intervals: Int64 = lives[Int(slot)].wasPinged ? 2 : 1
         var deadline = quiet + Milliseconds(configuration.heartbeat.count.multipliedClamped(by: intervals))
-        if let expires = registry.identity(slot)?.expires {
-            deadline = min(deadline, now + expires.since(wall))
-        }
+        if let ends = lives[Int(slot)].ends { deadline = min(deadline, ends) }
         wheel.set(slot, at: deadline)
     }
 
@@ -164,7 +172,8 @@ final class GateLoop {
     }
 
     private func checkLife(_ slot: UInt32) {
-        if let expires = registry.identity(slot)?.expires, expires <= wall {
+        let hasExpired = registry.identity(slot)?.expires.map { $0 <= wall } ?? false
+        if hasExpired || lives[Int(slot)].ends.map({ $0 <= now }) ?? false {
             condemn(slot, Closing(.expired))
             return
         }
@@ -187,7 +196,6 @@ final class GateLoop {
     private func beginDrain() {
         guard !isDraining else { return }
         isDraining = true
-        engine.pauseAccepting()
         drainEnds = now + configuration.drainDeadline
         for slot in lives.indices where lives[slot].phase != .vacant {
             drainQueue.append(StreamID(slot: UInt32(slot), generation: lives[slot].generation))
@@ -197,6 +205,18 @@ final class GateLoop {
     /// Closes a slice, so that all are told within half of the deadline; the other half is theirs to go.
     private func drainSlice() {
         guard isDraining, !hasEnded else { return }
+        if now >= nextDrainSlice {
+            nextDrainSlice = now + SweepWheel.tick
+            closeDrainSlice()
+        }
+        if connectionCount == 0 || now >= drainEnds {
+            hasEnded = true
+            engine.pauseAccepting()
+            shared.mailboxes[0].post(.drained(loop: index))
+        }
+    }
+
+    private func closeDrainSlice() {
         let left = max(1, drainEnds.since(now).count - configuration.drainDeadline.count / 2)
         let slice = max(1, drainQueue.count * 50 / Int(max(left, 50)))
         for _ in 0..<min(slice, drainQueue.count) {
@@ -207,10 +227,6 @@ final class GateLoop {
             case .head: engine.close(stream)
             case .vacant, .closing: break
             }
-        }
-        if connectionCount == 0 || now >= drainEnds {
-            hasEnded = true
-            shared.mailboxes[0].post(.drained(loop: index))
         }
     }
 
@@ -241,6 +257,10 @@ extension GateLoop: EngineDelegate {
         connectionCount += 1
         shared.connections.add(1, ordering: .relaxed)
         wheel.set(stream.slot, at: now + configuration.handshake)
+    }
+
+    func linksServed() {
+        if uplink != nil { readMail() }
     }
 
     func connected(_ stream: StreamID) {
@@ -283,9 +303,10 @@ extension GateLoop: EngineDelegate {
     func turnEnded() -> Int32? {
         sweep()
         drainSlice()
+        closeSlice()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
-        if due.count == Self.deadlinesPerTurn { return 0 }
+        if due.count == Self.deadlinesPerTurn || !massCloses.isEmpty { return 0 }
         let idle = wheel.count == 0 && uplink == nil && !isDraining
         return idle ? -1 : Int32(SweepWheel.tick.count)
     }

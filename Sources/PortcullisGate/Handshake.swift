@@ -68,10 +68,10 @@ extension GateLoop {
 
     private func proceed(_ stream: StreamID, _ bytes: Span<UInt8>, _ pending: PendingHandshake) throws(Refusal) {
         guard let request = pending.request else { return }
+        guard !isDraining else { throw Refusal(.draining, "the gate is shutting down") }
         let credential = try configuration.credentials.credential(of: request, head, bytes)
         pending.kind = credential?.kind ?? .none
         try configuration.origins.check(pending.origin, credential)
-        guard !isDraining else { throw Refusal(.draining, "the gate is shutting down") }
         guard shared.connections.load(ordering: .relaxed) <= configuration.connections else {
             throw Refusal(.atCapacity, "limits.connections is reached")
         }

@@ -22,6 +22,8 @@ struct Live {
     var isVersion1 = false
     /// Whether a ping has been sent since the connection was last heard.
     var wasPinged = false
+    /// When its credential ends, by the clock that no step of the wall clock moves.
+    var ends: BootTime?
     /// When it was last heard, in wheel ticks since the loop began.
     var heard: UInt32 = 0
     var addressHigh: UInt64 = 0

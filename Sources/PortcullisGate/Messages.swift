@@ -16,6 +16,8 @@ enum LoopMessage: Sendable {
     case sessionChanged(Identifier, SessionState)
     /// Sessions that are held here must be read again: what Redis told of them may have been missed.
     case sessionsUncertain
+    /// Redis was emptied: the versions of permissions begin anew.
+    case versionsLost
     /// Close everybody and end.
     case drain
     // To the first loop only.

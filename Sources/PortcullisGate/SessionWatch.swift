@@ -1,5 +1,7 @@
 import PortcullisCore
 import PortcullisReactor
+import PortcullisWire
+import Synchronization
 
 /// Live connections of server sessions, when Redis tells that a session was changed.
 extension GateLoop {
@@ -15,8 +17,7 @@ extension GateLoop {
             do throws(Refusal) {
                 let new = try identity(of: id, state, policy)
                 guard new.matches(.user, old) else { throw Refusal(.sessionEnded, "another user") }
-                registry.update(slot, new)
-                if lives[Int(slot)].phase == .live { setLifeDeadline(slot) }
+                try takeOver(slot, new)
             } catch {
                 // Redis forgets an expired key and tells that as it tells a deletion: the connection's own clock knows better.
                 if lives[Int(slot)].phase == .asking {
@@ -26,6 +27,45 @@ extension GateLoop {
                 let hasExpired = state == .absent && old.expires.map { $0.since(wall) <= Milliseconds(250) } ?? false
                 condemn(slot, Closing(hasExpired ? .expired : .sessionEnded))
             }
+        }
+    }
+
+    /// The session says something new of the same user.
+    private func takeOver(_ slot: UInt32, _ new: Identity) throws(Refusal) {
+        registry.update(slot, new)
+        if lives[Int(slot)].phase == .asking {
+            lives[Int(slot)].pending?.identity = new
+            return
+        }
+        lives[Int(slot)].ends = nil
+        setLifeDeadline(slot)
+        // A tenant or a device that it did not have may be blocked.
+        let (address, presented, redisTime) = (lives[Int(slot)].address, wall, shared.redisTime(wall))
+        let verdict = shared.standing.withLock {
+            $0.verdict(on: new, from: address, presented: presented, now: redisTime)
+        }
+        if let verdict { return condemn(slot, Closing(verdict.outcome)) }
+        // A stored permission counts more than what the session claims.
+        guard let resource = lives[Int(slot)].resource, let membership = rooms.membership(slot, resource),
+            membership.version == 0
+        else { return }
+        let role = role(new, on: resource, book.grant(new.user, resource))
+        guard role != membership.role else { return }
+        if lives[Int(slot)].isVersion1 {
+            let message = ServerMessage.permission(
+                resource: resource,
+                from: membership.role,
+                to: role,
+                version: 0,
+                reason: nil,
+                roles: configuration.roles
+            )
+            say(slot, message)
+        }
+        if let role, role >= configuration.roles.viewer {
+            rooms.join(slot, resource, role: role, version: 0)
+        } else {
+            condemn(slot, Closing(.permissionRevoked))
         }
     }
 

@@ -17,7 +17,7 @@ final class Uplink {
         case standing
         case epoch
         case page(sentAt: BootTime, from: LogPosition?, isFull: Bool)
-        case adoption(Identifier)
+        case adoption(Adoption)
         case heartbeat(sentAt: WallTime)
         case probe
         case goodbye
@@ -62,7 +62,15 @@ final class Uplink {
     /// Whether anybody can have been admitted yet.
     var hasVouched = false
     var recent = RecentEvents()
-    var adoptions: [(event: Event, payload: [UInt8], key: Identifier)] = []
+    /// Published events that wait to be put into the log.
+    var adoptions: [Adoption] = []
+    /// Decisions that were read and are told to the loops when the tail is reached: one that was lifted meanwhile touches nobody.
+    var unheard: [(key: Identifier, order: Int64, version: Int64?, event: Event)] = []
+    /// Whether a probe has come back since both links stand.
+    var hasProved = false
+    /// When the subscription must have been acknowledged.
+    var acknowledgeBy = BootTime(nanoseconds: .max)
+    private var isLookingUp: Set<Kind> = []
 
     // Probe, heartbeat, receipts, queries (Duties.swift).
     var nextHeartbeat = BootTime(nanoseconds: 0)
@@ -94,7 +102,7 @@ final class Uplink {
     // MARK: - Links
 
     func turnEnded() {
-        for kind in [Kind.command, .subscription] {
+        for kind in [Kind.command, .subscription] where !self[kind].machine.isReady {
             let action = self[kind].machine.timePassed(now: now.nanoseconds, random: .random(in: 0..<1))
             act(action, kind)
         }
@@ -146,9 +154,10 @@ final class Uplink {
 
     /// The resolver may take seconds: it is asked on a thread of its own, which ends with its answer.
     private func lookUp(_ host: String, _ port: UInt16, _ kind: Kind) {
+        guard isLookingUp.insert(kind).inserted else { return }
         let mailbox = loop.mailbox
         do throws(SocketError) {
-            _ = try LoopThread("resolve") {
+            try LoopThread.detached("resolve") {
                 do throws(SocketError) {
                     mailbox.post(.resolved(try Endpoint.resolve(host: host, port: port), kind, failure: nil))
                 } catch {
@@ -156,11 +165,13 @@ final class Uplink {
                 }
             }
         } catch {
+            isLookingUp.remove(kind)
             lost(kind, "\(error)")
         }
     }
 
     func resolved(_ endpoints: [Endpoint], _ kind: Kind, _ failure: String?) {
+        isLookingUp.remove(kind)
         guard case .connecting = self[kind].machine.state, self[kind].stream == nil else { return }
         if let failure { lost(kind, failure) } else { connect(kind, endpoints) }
     }
@@ -235,13 +246,16 @@ final class Uplink {
             self[kind].lossWasTold = true
             shared.report(.redisLost(reason))
         }
+        hasProved = false
         switch kind {
         case .command:
             isReading = false
             probe = nil
+            unheard.removeAll()
             for ask in pending.abandon() { abandon(ask) }
         case .subscription:
             subscribed = 0
+            acknowledgeBy = BootTime(nanoseconds: .max)
             subscriberID = nil
             probe = nil
             becomeDeaf(reason)
@@ -253,6 +267,7 @@ final class Uplink {
         case .session(_, let stream, let loop), .permission(let stream, let loop):
             tell(loop, .answered(stream, .unavailable("Redis was lost while it was asked")))
         case .goodbye: hasSaidGoodbye = true
+        case .adoption(let adoption): keep(adoption)
         default: break
         }
     }
@@ -265,6 +280,7 @@ final class Uplink {
             Command("SUBSCRIBE", "__redis__:invalidate", keys.control(configuration.node), keys.events)
                 .encode(into: &bytes)
             loop.engine.send(stream, bytes)
+            acknowledgeBy = now + Milliseconds(configuration.lease.count / 2)
         }
         if kind == .command { begin() }
     }
@@ -297,13 +313,19 @@ final class Uplink {
     /// Reads under tracking: Redis itself tells when the key is changed, by whatever program.
     private func readSession(_ id: Identifier, _ ask: Ask) {
         guard let sessions = configuration.sessions else { return }
-        pending.append(Command("CLIENT", "CACHING", "YES"), .nothing)
+        pending.append(Command("CLIENT", "CACHING", "YES"), .tracking)
         pending.append(Scripts.readSession(key: sessions.key.key(id)), ask)
     }
 
     private func answered(_ ask: Ask, _ value: RESPValue) {
         switch ask {
-        case .nothing, .probe: break
+        case .nothing: break
+        case .probe:
+            // A replica, or a Redis that takes no writes, is none to follow.
+            if let error = value.errorText {
+                lost(.command, LinkMachine.sentence(error))
+                lost(.subscription, LinkMachine.sentence(error))
+            }
         case .tracking:
             // Untracked sessions would outlive their end.
             if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
@@ -313,7 +335,7 @@ final class Uplink {
         case .standing: standingRead(value)
         case .epoch: epochRead(value)
         case .page(let sentAt, let from, let isFull): pageRead(value, sentAt: sentAt, from: from, isFull: isFull)
-        case .adoption(let key): adopted(key, value)
+        case .adoption(let adoption): adopted(adoption, value)
         case .heartbeat(let sentAt): heartbeatAnswered(value, sentAt: sentAt)
         case .goodbye: hasSaidGoodbye = true
         }
@@ -352,6 +374,13 @@ final class Uplink {
             return .unavailable("the answer does not fit the question")
         }
     }
+}
+
+/// A published event on its way into the log.
+struct Adoption: Sendable {
+    let event: Event
+    let payload: [UInt8]
+    let key: Identifier
 }
 
 extension RESPValue {

@@ -30,6 +30,8 @@ public enum Gone: Equatable, Sendable {
 public protocol EngineDelegate: AnyObject {
     /// The first call of every turn, before any stream is touched: mail may have come.
     func turnBegan()
+    /// Between the links and the clients of a turn: what the links have brought may change what the clients may do.
+    func linksServed()
     func accepted(_ stream: StreamID, from peer: PeerAddress?)
     /// A stream of ``Engine/connect(to:)`` stands.
     func connected(_ stream: StreamID)
@@ -77,9 +79,9 @@ public final class Engine {
     }
 
     private static let readSize = 64 << 10
-    private static let eventsPerWait = 512
+    private static let eventsPerWait = 128
     /// Accepted in one turn; more wait for the next, behind what the accepted ones have sent.
-    private static let acceptsPerTurn = 512
+    private static let acceptsPerTurn = 128
 
     /// The outer set: waker, listener, links, and the set of the clients.
     private let outer: Int32
@@ -90,6 +92,8 @@ public final class Engine {
     private var listening = false
     /// Out of descriptors or memory: accepting is tried again a little later.
     private var isShort = false
+    private var retryAcceptAt: Int64 = 0
+    private var isPaused = false
 
     private var slots: [Slot] = []
     private var free: [UInt32] = []
@@ -135,23 +139,26 @@ public final class Engine {
             let count = outerEvents.withUnsafeMutableBufferPointer {
                 epoll_wait(outer, $0.baseAddress, Int32($0.count), timeout)
             }
-            if isShort {
+            if isShort, Clock.boot() >= retryAcceptAt {
                 isShort = false
-                resumeAccepting()
+                watchListener(true)
             }
+            // Before the mail is read: a message that is posted behind this wakes the next wait.
+            for index in 0..<Int(max(0, count)) where outerEvents[index].data.u64 == Token.waker { waker.reset() }
             delegate.turnBegan()
             var clientsReady = false
             var listenerReady = false
             for index in 0..<Int(max(0, count)) {
                 let event = outerEvents[index]
                 switch event.data.u64 {
-                case Token.waker: waker.reset()
+                case Token.waker: break
                 case Token.clients: clientsReady = true
                 case Token.listener: listenerReady = true
                 default: handle(event, delegate)
                 }
             }
             // Redis' links stand in the outer set and come first: decisions before data.
+            delegate.linksServed()
             if clientsReady { serveClients(delegate) }
             if listenerReady { accept(delegate) }
             let wait = delegate.turnEnded()
@@ -201,8 +208,9 @@ public final class Engine {
                 case EMFILE, ENFILE, ENOBUFS, ENOMEM:
                     // Level-triggered: left in the set it would wake the loop without end.
                     let number = errno
-                    pauseAccepting()
+                    watchListener(false)
                     isShort = true
+                    retryAcceptAt = Clock.boot() + 100_000_000
                     delegate.acceptFailed(number)
                     return
                 // The connection was gone before it was accepted.
@@ -217,15 +225,20 @@ public final class Engine {
 
     /// Stops accepting; connections wait in the backlog.
     public func pauseAccepting() {
-        guard listening, let listener else { return }
-        control(outer, EPOLL_CTL_DEL, listener.descriptor, 0, 0)
-        listening = false
+        isPaused = true
+        watchListener(false)
     }
 
     public func resumeAccepting() {
-        guard !listening, let listener else { return }
-        control(outer, EPOLL_CTL_ADD, listener.descriptor, EPOLLIN.rawValue, Token.listener)
-        listening = true
+        isPaused = false
+        if !isShort { watchListener(true) }
+    }
+
+    private func watchListener(_ on: Bool) {
+        guard let listener, on != listening, !(on && isPaused) else { return }
+        let operation = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL
+        control(outer, operation, listener.descriptor, EPOLLIN.rawValue, Token.listener)
+        listening = on
     }
 
     private func reap(_ delegate: some EngineDelegate) {

@@ -37,6 +37,11 @@ public struct LoopThread: Sendable {
         self.thread = thread
     }
 
+    /// Starts a thread that nobody waits for.
+    public static func detached(_ name: String, _ run: @escaping @Sendable () -> Void) throws(SocketError) {
+        pthread_detach(try LoopThread(name, run).thread)
+    }
+
     /// Waits for its end; call once.
     public func join() {
         pthread_join(thread, nil)

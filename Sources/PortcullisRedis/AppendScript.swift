@@ -34,10 +34,16 @@ public enum AppendScript {
           return redis.error_reply('BADEVENT a permit has a user and a resource')
         end
 
+        local time = redis.call('TIME')
+        local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        -- The same payload published again later is a new decision: an id made of a payload is a repeat for two seconds only.
         local known = redis.call('GET', seen)
         if known then
           local at = string.find(known, ' ', 1, true)
-          return {string.sub(known, 1, at - 1), string.sub(known, at + 1), 'repeated', '', ''}
+          local order = string.sub(known, at + 1)
+          if string.sub(id, 1, 2) ~= 'h:' or now - tonumber(order) <= 2000 then
+            return {string.sub(known, 1, at - 1), order, 'repeated', '', ''}
+          end
         end
         redis.call('SET', epoch, ARGV[8], 'NX')
 
@@ -52,8 +58,6 @@ public enum AppendScript {
           version = string.format('%.0f', last + 1)
         end
 
-        local time = redis.call('TIME')
-        local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
         local order = tonumber(given)
         if not order then
           order = math.max(now, (tonumber(redis.call('GET', order_key) or '0') or 0) + 1)
@@ -155,7 +159,7 @@ public enum AppendScript {
     public enum Answer: Equatable, Sendable {
         case appended(position: String, order: Int64, failure: String?)
         /// The event is in the log already.
-        case repeated(position: String)
+        case repeated(position: String, order: Int64)
         /// A `permit` whose version is not greater than the stored one.
         case stale(version: String)
         case refused(String)
@@ -175,7 +179,7 @@ public enum AppendScript {
             case "appended":
                 let failure = parts[4].text.flatMap { $0.isEmpty ? nil : $0 }
                 self = .appended(position: position, order: Int64(order) ?? 0, failure: failure)
-            case "repeated": self = .repeated(position: position)
+            case "repeated": self = .repeated(position: position, order: Int64(order) ?? 0)
             default: self = .stale(version: parts[3].text ?? "")
             }
         }

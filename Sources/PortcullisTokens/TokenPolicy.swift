@@ -25,7 +25,7 @@ public struct TokenPolicy: Sendable {
         types: TokenTypes = .standard,
         maximumLength: Int = 8192,
         roles: RoleOrder = .standard,
-        hashesTokens: Bool = false
+        hashesTokens: Bool = true
     ) throws(KeyError) {
         if issuers.count > 1 {
             var names = Set<Identifier>()

@@ -46,7 +46,7 @@ public struct DecisionClient {
         let command = AppendScript.command(event, json: json, id: id, epoch: epoch, keys: keys, policy: policy)
         switch AppendScript.Answer(try connection.ask(command)) {
         case .appended(let position, _, let failure): return .logged(position: position, sharedKeyFailure: failure)
-        case .repeated(let position): return .logged(position: position, sharedKeyFailure: nil)
+        case .repeated(let position, _): return .logged(position: position, sharedKeyFailure: nil)
         case .stale(let version): return .stale(version: version)
         case .refused(let error): throw StartupError(LinkMachine.sentence(error))
         }
