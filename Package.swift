@@ -103,7 +103,7 @@ let package = Package(
         .executableTarget(
             name: "PortcullisBench",
             dependencies: [
-                "PortcullisGate",
+                "CLinux", "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis", "PortcullisTokens",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],

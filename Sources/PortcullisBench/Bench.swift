@@ -1,0 +1,11 @@
+import ArgumentParser
+
+/// Measures a gate against a floor that stands in the same program, by ratios within one run.
+@main
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "portcullis-bench",
+        abstract: "Measures a gate against the least that a gate can do on this kernel.",
+        subcommands: [FloorCommand.self]
+    )
+}
