@@ -6,6 +6,6 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "portcullis-bench",
         abstract: "Measures a gate against the least that a gate can do on this kernel.",
-        subcommands: [FloorCommand.self]
+        subcommands: [FloorCommand.self, GateCommand.self]
     )
 }

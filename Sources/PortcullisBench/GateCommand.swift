@@ -1,0 +1,76 @@
+import ArgumentParser
+import Glibc
+import PortcullisCore
+import PortcullisGate
+import PortcullisReactor
+import PortcullisRedis
+import PortcullisTokens
+
+/// `portcullis-bench gate`
+struct GateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gate",
+        abstract: "A gate that admits tokens signed with the secret of a file."
+    )
+
+    @OptionGroup var server: ServerOptions
+
+    @Option(help: "unix:///path or redis://host:port.")
+    var redis: String
+
+    @Option(help: "The HMAC secret that signs tokens; a file that only its owner can read.")
+    var secretFile: String
+
+    @Option(help: "How many loops the gate has.")
+    var loops = 1
+
+    @Option(help: "Seconds between heartbeats.")
+    var heartbeat: Int64 = 25
+
+    func run() throws {
+        try server.prepare()
+        _ = Machine.raiseFileLimit()
+        let tokens = try TokenPolicy(issuers: [TokenIssuer(keys: try KeySet.secretFile(secretFile))])
+        var configuration = GateConfiguration(
+            listen: .tcp(address: "127.0.0.1", port: try server.port()),
+            loops: loops,
+            node: "bench",
+            redis: try RedisURL(redis),
+            tokens: tokens
+        )
+        configuration.heartbeat = .seconds(heartbeat)
+        // Descriptors end before this does.
+        configuration.connections = 1 << 20
+        let gate = try Gate(configuration, report: Self.tell)
+        try awaitReady(gate)
+        ServerOptions.announce("\(gate.endpoint)")
+        waitForEnd()
+    }
+
+    private func awaitReady(_ gate: Gate) throws {
+        for _ in 0..<1000 {
+            if gate.status.isReady { return }
+            Machine.sleep(milliseconds: 10)
+        }
+        throw BenchFailure("The gate was not ready within 10 s.")
+    }
+
+    /// The process ends with its standard input, or by a signal; the gate ends with the process.
+    private func waitForEnd() {
+        guard server.child else {
+            while true { pause() }
+        }
+        var byte: UInt8 = 0
+        while read(0, &byte, 1) != 0 {}
+    }
+
+    /// What goes wrong is told; what is expected is not.
+    private static func tell(_ report: GateReport) {
+        switch report {
+        case .redisLost, .notVouching, .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed:
+            progress("gate: \(report)")
+        case .refused(_, let refusal): progress("gate: refused \(refusal)")
+        case .redisReady, .vouching, .decided, .admitted, .closed, .stopped: break
+        }
+    }
+}
