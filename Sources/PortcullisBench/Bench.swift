@@ -6,6 +6,8 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "portcullis-bench",
         abstract: "Measures a gate against the least that a gate can do on this kernel.",
-        subcommands: [FloorCommand.self, GateCommand.self]
+        subcommands: [
+            HandshakeCommand.self, FloorCommand.self, GateCommand.self, RedisCommand.self,
+        ]
     )
 }
