@@ -1,0 +1,91 @@
+import ArgumentParser
+
+/// What an idle connection holds of the server's memory, and whether connections that are gone leave anything behind.
+struct MemoryScenario {
+    private struct Sizes {
+        var few = 0.0
+        var all = 0.0
+        var growth = 0.0
+        var left = 0.0
+    }
+
+    let session: Session
+
+    private static let few = 1000
+    private static let rounds = 10
+
+    func run() throws -> [Row] {
+        let floor = try measure(try session.startFloor(), "floor")
+        let gate = try measure(try session.startGate(), "gate")
+        let row = { (what: String, size: KeyPath<Sizes, Double>, target: Double?, note: String?) in
+            Row(
+                scenario: "memory",
+                what: what,
+                unit: "B/conn",
+                floor: floor[keyPath: size],
+                gate: gate[keyPath: size],
+                target: target,
+                note: note
+            )
+        }
+        return [
+            row("idle, \(Self.few) connections", \.few, nil, "tables grow by doubling"),
+            row("idle, \(session.connections) connections", \.all, 600, nil),
+            row("more after \(Self.rounds) rounds, connected", \.growth, 0, nil),
+            row("kept after \(Self.rounds) rounds, nobody connected", \.left, nil, "not given back to the kernel"),
+        ]
+    }
+
+    private func measure(_ server: Child, _ name: String) throws -> Sizes {
+        let client = try session.client()
+        // What is made once, by the first connection, is no cost of a connection.
+        try fill(client, 64, server)
+        try empty(client, server)
+        let begin = try resident(server)
+        var sizes = Sizes()
+        try fill(client, Self.few, server)
+        sizes.few = (try resident(server) - begin) / Double(Self.few)
+        try fill(client, session.connections - Self.few, server)
+        let full = try resident(server)
+        let count = Double(session.connections)
+        sizes.all = (full - begin) / count
+        progress("memory \(name): \(sizes.few) B at \(Self.few), \(sizes.all) B at \(session.connections)")
+        for round in 1...Self.rounds {
+            try empty(client, server)
+            try fill(client, session.connections, server)
+            sizes.growth = (try resident(server) - full) / count
+            progress("memory \(name): \(sizes.growth) B more after round \(round)")
+        }
+        try empty(client, server)
+        sizes.left = (try resident(server) - begin) / count
+        return sizes
+    }
+
+    private func fill(_ client: LoadClient, _ count: Int, _ server: Child) throws {
+        _ = try client.open(try session.passports(count), to: server.port, window: session.window)
+        try server.settle()
+    }
+
+    private func empty(_ client: LoadClient, _ server: Child) throws {
+        client.closeAll(abruptly: false)
+        try server.settle()
+    }
+
+    private func resident(_ server: Child) throws -> Double {
+        Double(try Machine.residentBytes(of: server.process))
+    }
+}
+
+/// `portcullis-bench memory`
+struct MemoryCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "memory",
+        abstract: "The server's resident memory for an idle connection."
+    )
+
+    @OptionGroup var options: ScenarioOptions
+
+    func run() throws {
+        try Report(rows: MemoryScenario(session: Session(options)).run()).print(json: options.json)
+    }
+}
