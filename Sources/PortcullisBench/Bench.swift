@@ -7,7 +7,8 @@ struct Bench: ParsableCommand {
         commandName: "portcullis-bench",
         abstract: "Measures a gate against the least that a gate can do on this kernel.",
         subcommands: [
-            HandshakeCommand.self, MemoryCommand.self, LatencyCommand.self, FloorCommand.self, GateCommand.self, RedisCommand.self,
+            AllCommand.self, HandshakeCommand.self, MemoryCommand.self, LatencyCommand.self, MassCommand.self,
+            FloorCommand.self, GateCommand.self, RedisCommand.self,
         ]
     )
 }

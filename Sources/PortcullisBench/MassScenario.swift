@@ -1,0 +1,99 @@
+import ArgumentParser
+import PortcullisRedis
+
+/// What it costs to close everybody at once: one published revocation against the floor's two ways to close.
+struct MassScenario {
+    let session: Session
+
+    /// What one closing took.
+    private struct Closing {
+        /// µs of the server's CPU for each connection.
+        var cost: Double
+        /// From the order to the last close frame, in ms.
+        var elapsed: Double
+    }
+
+    func run() throws -> [Row] {
+        let floor = try session.startFloor()
+        let gate = try session.startGate()
+        let redis = try RedisSocket(session.redisPath)
+        var hard: [(gate: Closing, floor: Closing)] = []
+        var half: [(gate: Closing, floor: Closing)] = []
+        for round in 0...session.rounds {
+            let atOnce = try measure(floor, "floor") { floor.tell(Floor.Order.closeAll) }
+            let halfClosed = try measure(floor, "floor, half-close") { floor.tell(Floor.Order.halfCloseAll) }
+            // Another payload each time: one that was published before is the same event.
+            let event = #"{"v":1,"type":"revoke","select":{"all":true},"reason":"bench-\#(round)"}"#
+            let command = RedisSocket.encode(["PUBLISH", Keys().events, event])
+            let revoked = try measure(gate, "gate") {
+                try redis.write(command)
+                try redis.skipAnswer()
+            }
+            guard round > 0 else { continue }
+            hard.append((gate: revoked, floor: atOnce))
+            half.append((gate: revoked, floor: halfClosed))
+        }
+        return [
+            row("revoke all, CPU, against closing at once", hard, 1.3),
+            row("revoke all, CPU, against half-closing", half, nil),
+            Row(
+                scenario: "mass",
+                what: "publish → last close frame",
+                unit: "ms",
+                floor: half.map(\.floor.elapsed).median,
+                gate: half.map(\.gate.elapsed).median,
+                note: "\(session.connections) connections"
+            ),
+        ]
+    }
+
+    private func row(_ what: String, _ pairs: [(gate: Closing, floor: Closing)], _ target: Double?) -> Row {
+        Row(
+            scenario: "mass",
+            what: what,
+            unit: "µs",
+            floor: pairs.map(\.floor.cost).median,
+            gate: pairs.map(\.gate.cost).median,
+            ratio: Ratio(pairs.map { (gate: $0.gate.cost, floor: $0.floor.cost) }),
+            target: target
+        )
+    }
+
+    private func measure(_ server: Child, _ name: String, _ order: () throws -> Void) throws -> Closing {
+        let client = try session.client()
+        // Tokens from before the last revocation would be refused.
+        let passports = try session.passports(session.connections)
+        _ = try client.open(passports, to: server.port, window: session.window)
+        try server.settle()
+        let before = try server.processorTime()
+        let began = Machine.now()
+        try order()
+        let ending = try client.awaitClosing()
+        try server.settle()
+        let used = Double(try server.processorTime() - before)
+        guard ending.withFrame == ending.closed else {
+            throw BenchFailure("\(ending.closed - ending.withFrame) of \(ending.closed) saw no close frame (\(name)).")
+        }
+        let closing = Closing(
+            cost: used / Double(ending.closed) / 1000,
+            elapsed: Double(ending.lastFrame - began) / 1e6
+        )
+        let digits = Report.digits
+        progress("mass \(name): \(digits(closing.cost, 2)) µs each, all told in \(digits(closing.elapsed, 1)) ms")
+        return closing
+    }
+}
+
+/// `portcullis-bench mass`
+struct MassCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mass",
+        abstract: "The server's CPU for each connection of a mass revocation."
+    )
+
+    @OptionGroup var options: ScenarioOptions
+
+    func run() throws {
+        try Report(rows: MassScenario(session: Session(options)).run()).print(json: options.json)
+    }
+}
