@@ -18,7 +18,8 @@ struct RedisCommand: ParsableCommand {
         let directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         defer { rmdir(directory) }
         let path = directory + "/redis.sock"
-        defer { unlink(path) }
+        // The secret is written by whom this process serves, who may not live to remove it.
+        defer { for file in [path, directory + "/secret"] { unlink(file) } }
         let redis = try start(directory, path)
         defer {
             kill(redis, SIGTERM)

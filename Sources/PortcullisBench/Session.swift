@@ -61,11 +61,7 @@ final class Session {
         if pin { try Machine.pin(to: 1) }
     }
 
-    deinit {
-        unlink(secretFile)
-    }
-
-    /// Writes the secret where its owner alone can read it; the directory goes with Redis.
+    /// Writes the secret where its owner alone can read it; Redis' keeper removes it with the directory.
     private static func keep(_ secret: [UInt8], beside path: String) throws -> String {
         let name = path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/secret"
         let file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
