@@ -147,13 +147,19 @@ final class LoadClient {
     // MARK: - Ending
 
     /// Waits until the server has closed all connections.
-    func awaitClosing() throws -> Ending {
+    /// - Parameter echo: pings beside it; it is not closed.
+    func awaitClosing(beside echo: Echo? = nil) throws -> Ending {
         var ending = Ending()
+        if let echo { Sockets.watch(set, echo.descriptor) }
         while count > 0 {
             let ready = wait(10_000)
             guard ready > 0 else { throw BenchFailure("\(count) connections were not closed within 10 s.") }
             for index in 0..<ready {
                 let descriptor = events[index].data.fd
+                if let echo, descriptor == echo.descriptor {
+                    try echo.takePong()
+                    continue
+                }
                 let wasTold = states[Int(descriptor)] == .told
                 serve(descriptor)
                 if states[Int(descriptor)] == .free {

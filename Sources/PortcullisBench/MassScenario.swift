@@ -11,6 +11,8 @@ struct MassScenario {
         var cost: Double
         /// From the order to the last close frame, in ms.
         var elapsed: Double
+        /// The longest that a connection which is spared waited for a pong meanwhile, in ms.
+        var wait = 0.0
     }
 
     func run() throws -> [Row] {
@@ -23,11 +25,15 @@ struct MassScenario {
             let atOnce = try measure(floor, "floor") { floor.tell(Floor.Order.closeAll) }
             let halfClosed = try measure(floor, "floor, half-close") { floor.tell(Floor.Order.halfCloseAll) }
             // Another payload each time: one that was published before is the same event.
-            let event = #"{"v":1,"type":"revoke","select":{"all":true},"reason":"bench-\#(round)"}"#
+            let spared = try session.passports(1)
+            let echo = try Echo(spared, to: gate.port)
+            let selectors = #""select":{"all":true},"except":{"user":"\#(spared.users[0])"}"#
+            let event = #"{"v":1,"type":"revoke",\#(selectors),"reason":"bench-\#(round)"}"#
             let command = RedisSocket.encode(["PUBLISH", Keys().events, event])
-            let revoked = try measure(gate, "gate") {
+            let revoked = try measure(gate, "gate", beside: echo) {
                 try redis.write(command)
                 try redis.skipAnswer()
+                try echo.sendPing()
             }
             guard round > 0 else { continue }
             hard.append((gate: revoked, floor: atOnce))
@@ -44,6 +50,13 @@ struct MassScenario {
                 gate: half.map(\.gate.elapsed).median,
                 note: "\(session.connections) connections"
             ),
+            Row(
+                scenario: "mass",
+                what: "longest echo of another client meanwhile",
+                unit: "ms",
+                gate: half.map(\.gate.wait).median,
+                target: 10
+            ),
         ]
     }
 
@@ -59,7 +72,12 @@ struct MassScenario {
         )
     }
 
-    private func measure(_ server: Child, _ name: String, _ order: () throws -> Void) throws -> Closing {
+    private func measure(
+        _ server: Child,
+        _ name: String,
+        beside echo: Echo? = nil,
+        _ order: () throws -> Void
+    ) throws -> Closing {
         let client = try session.client()
         // Tokens from before the last revocation would be refused.
         let passports = try session.passports(session.connections)
@@ -68,7 +86,7 @@ struct MassScenario {
         let before = try server.processorTime()
         let began = Machine.now()
         try order()
-        let ending = try client.awaitClosing()
+        let ending = try client.awaitClosing(beside: echo)
         try server.settle()
         let used = Double(try server.processorTime() - before)
         guard ending.withFrame == ending.closed else {
@@ -76,7 +94,8 @@ struct MassScenario {
         }
         let closing = Closing(
             cost: used / Double(ending.closed) / 1000,
-            elapsed: Double(ending.lastFrame - began) / 1e6
+            elapsed: Double(ending.lastFrame - began) / 1e6,
+            wait: Double(echo?.longest ?? 0) / 1e6
         )
         let digits = Report.digits
         progress("mass \(name): \(digits(closing.cost, 2)) µs each, all told in \(digits(closing.elapsed, 1)) ms")
