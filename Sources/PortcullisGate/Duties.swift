@@ -31,7 +31,10 @@ extension Uplink {
             lost(.command, "The probe did not come back within \(patience.count) ms.")
             lost(.subscription, "The probe did not come back within \(patience.count) ms.")
         }
-        updateStatus()
+        if now >= nextStatus {
+            nextStatus = now + Milliseconds(20)
+            updateStatus()
+        }
         sayGoodbye()
     }
 

@@ -74,6 +74,7 @@ final class Uplink {
 
     // Probe, heartbeat, receipts, queries (Duties.swift).
     var nextHeartbeat = BootTime(nanoseconds: 0)
+    var nextStatus = BootTime(nanoseconds: 0)
     var probe: (nonce: Identifier, sentAt: BootTime)?
     var lastProbe: Milliseconds?
     var serial: UInt64 = 0

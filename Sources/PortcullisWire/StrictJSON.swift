@@ -324,9 +324,30 @@ public struct StrictJSON: Sendable {
     public func number(_ node: Int, in bytes: Span<UInt8>) -> Double? {
         guard nodes.indices.contains(node), nodes[node].kind == .number else { return nil }
         if let integer = integer(node, in: bytes) { return Double(integer) }
+        if let decimal = decimal(node, in: bytes) { return decimal }
         let raw = raw(node, in: bytes)
         guard let value = Double(String(decoding: raw, as: UTF8.self)), value.isFinite else { return nil }
         return value
+    }
+
+    /// A decimal fraction with so few digits that the quotient of its digits and a power of ten, both exact as doubles, is its value
+    /// correctly rounded: what times are written as.
+    private func decimal(_ node: Int, in bytes: Span<UInt8>) -> Double? {
+        let range = Int(nodes[node].start)..<Int(nodes[node].end)
+        guard range.count <= 17 else { return nil }
+        var digits: Int64 = 0
+        var scale: Int64?
+        for at in range {
+            switch bytes[at] {
+            case 0x30...0x39:
+                digits = digits * 10 + Int64(bytes[at] - 0x30)
+                if let known = scale { scale = known * 10 }
+            case UInt8(ascii: "."): scale = 1
+            default: return nil
+            }
+        }
+        guard let scale, digits < 1 << 53, scale < 1 << 53 else { return nil }
+        return Double(digits) / Double(scale)
     }
 
     /// A number's value where it is written as an integer (no fraction, no exponent) and fits.
