@@ -65,7 +65,8 @@ let package = Package(
         .target(
             name: "PortcullisControl",
             dependencies: [
-                "CLinux", "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor", "PortcullisRedis",
+                "CLinux", "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor",
+                "PortcullisRedis",
                 "PortcullisTokens", "PortcullisWire",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -107,6 +108,13 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
+            swiftSettings: features
+        ),
+        .executableTarget(
+            name: "PortcullisDemo",
+            dependencies: ["CLinux", "PortcullisClient", "PortcullisControl", "PortcullisCore", "PortcullisRedis"],
+            path: "demo",
+            exclude: ["packages", "start"],
             swiftSettings: features
         ),
 
