@@ -54,7 +54,7 @@ public struct IPAddress: Hashable, Sendable {
                 let atStart = index == 0 && parts[1].isEmpty
                 let atEnd = index == parts.count - 1 && parts[index - 1].isEmpty
                 if atStart || atEnd { continue }
-                guard index > 0, index < parts.count - 1 || parts.count == 3, halves.count == 1 else { return nil }
+                guard index > 0, index < parts.count - 1, halves.count == 1 else { return nil }
                 halves.append([])
             } else if index == parts.count - 1, part.contains(".") {
                 guard let v4 = v4(part) else { return nil }
@@ -92,17 +92,19 @@ public struct IPNetwork: Hashable, Sendable {
     /// 0–128, counted in the IPv6 form: 96 more than in IPv4.
     public let prefix: UInt8
 
-    /// `192.0.2.0/24`, `2001:db8::/32`, or one address.
+    /// `192.0.2.0/24`, `2001:db8::/32`, or one address. Behind an address with colons the prefix counts all 128 bits, also where the
+    /// address is an IPv4-mapped one.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard let first = parts.first, let address = IPAddress(first) else { return nil }
         var prefix: UInt8 = 128
         if parts.count == 2 {
             let digits = parts[1].utf8
+            let dotted = !first.utf8.contains(UInt8(ascii: ":"))
             guard (1...3).contains(digits.count), digits.allSatisfy({ (0x30...0x39).contains($0) }),
-                let length = UInt8(parts[1]), length <= (address.isV4 ? 32 : 128)
+                let length = UInt8(parts[1]), length <= (dotted ? 32 : 128)
             else { return nil }
-            prefix = address.isV4 ? length + 96 : length
+            prefix = dotted ? length + 96 : length
         }
         self.prefix = prefix
         self.address = Self.mask(address, prefix)
