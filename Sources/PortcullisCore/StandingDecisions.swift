@@ -60,7 +60,7 @@ public struct StandingDecisions: Sendable {
     private var unblocked: [Selector: (order: Int64, expires: WallTime)] = [:]
     private var lifted: [Identifier: (order: Int64, expires: WallTime)] = [:]
     /// What ends in which hour, so that expiry looks at nothing that stays.
-    private var ending: [Int64: [Identifier]] = [:]
+    private var ending: [Int64: Set<Identifier>] = [:]
     private var nextHour: Int64 = .min
     private let lifetimes: Lifetimes
 
@@ -177,7 +177,7 @@ public struct StandingDecisions: Sendable {
         let place = Self.place(of: entry.select)
         entries[place, default: []].append(entry)
         places[entry.event] = place
-        if let expires = entry.expires { ending[Self.hour(of: expires), default: []].append(entry.event) }
+        if let expires = entry.expires { ending[Self.hour(of: expires), default: []].insert(entry.event) }
     }
 
     private mutating func remove(_ event: Identifier) {
