@@ -93,12 +93,17 @@ public enum EventCodec {
             if let actor = event.actor { json.member("actor", actor) }
             if let reason = event.reason { json.member("reason", reason) }
             if let message = event.message { json.member("message", message) }
-            encode(event.decision, roles, into: &json)
+            encode(event.decision, roles, hasReason: event.reason != nil, into: &json)
             if event.wantsReceipt { json.member("ack", true) }
         }
     }
 
-    private static func encode(_ decision: Decision, _ roles: RoleOrder, into json: inout JSONBuilder) {
+    private static func encode(
+        _ decision: Decision,
+        _ roles: RoleOrder,
+        hasReason: Bool,
+        into json: inout JSONBuilder
+    ) {
         func selectors(_ select: Selector, _ except: Selector?) {
             json.name("select")
             encode(select, into: &json)
@@ -138,7 +143,8 @@ public enum EventCodec {
         case .disconnect(let select, let except, let code, let reason):
             selectors(select, except)
             json.member("code", Int64(code))
-            if let reason { json.member("reason", reason) }
+            // The member is the event's reason too, and stands there already where the event has one.
+            if let reason, !hasReason { json.member("reason", reason) }
         }
     }
 
