@@ -26,14 +26,18 @@ public enum ChannelMessage: Equatable, Sendable {
         guard let idNode = json.member("id", in: payload.span), let id = json.string(idNode, in: payload.span),
             let position = LogPosition(id)
         else { throw .badField("id") }
-        guard let keyNode = json.member("i", in: payload.span), let key = json.string(keyNode, in: payload.span)
+        guard let keyNode = json.member("i", in: payload.span), let key = json.string(keyNode, in: payload.span),
+            key.isWellFormed
         else { throw .badField("i") }
         guard let orderNode = json.member("o", in: payload.span),
-            let order = json.integer(orderNode, in: payload.span)
+            let order = json.integer(orderNode, in: payload.span), order >= 0
         else { throw .badField("o") }
         let previous = json.member("prev", in: payload.span)
             .flatMap { json.string($0, in: payload.span) }.flatMap(LogPosition.init)
         let version = json.member("version", in: payload.span).flatMap { json.integer($0, in: payload.span) }
+        let event = try reader.event(inner, mayLackID: true)
+        // Entries are applied once, by `i`: under the id of another event this one would hide it.
+        guard event.id == nil || event.id == key else { throw .badField("i") }
         return .logged(
             LogEntry(
                 position: position,
@@ -41,7 +45,7 @@ public enum ChannelMessage: Equatable, Sendable {
                 key: key,
                 order: order,
                 version: version,
-                event: try reader.event(inner, mayLackID: true)
+                event: event
             )
         )
     }

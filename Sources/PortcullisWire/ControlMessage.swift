@@ -46,8 +46,13 @@ public enum ControlMessage: Equatable, Sendable {
             id.isWellFormed
         else { throw .badField("id") }
         guard let select = json.member("select", in: bytes.span) else { throw .emptySelector }
-        let limit = json.member("limit", in: bytes.span).flatMap { json.integer($0, in: bytes.span) } ?? 1000
-        guard (1...100_000).contains(limit) else { throw .badField("limit") }
+        var limit: Int64 = 1000
+        if let node = json.member("limit", in: bytes.span) {
+            guard let given = json.integer(node, in: bytes.span), (1...100_000).contains(given) else {
+                throw .badField("limit")
+            }
+            limit = given
+        }
         let reader = EventReader(bytes: bytes, json: json, roles: .standard)
         var except: Selector?
         if let node = json.member("except", in: bytes.span) { except = try reader.selector(node) }
