@@ -58,9 +58,17 @@ public struct SessionCodec: Sendable {
         // Databases number their users; the number's digits are the id.
         let id =
             json.string(node, in: bytes.span)
-            ?? json.integer(node, in: bytes.span).map { Identifier(String($0)) }
+            ?? digits(node, bytes, json)
         guard let id, id.isWellFormed else { throw Refusal(.unknownSession, "The session's user is no valid id.") }
         return id
+    }
+
+    /// The digits of a number as they stand there: ids of 64 bits pass what a double, or 18 digits, hold.
+    private func digits(_ node: Int, _ bytes: [UInt8], _ json: StrictJSON) -> Identifier? {
+        guard json.kind(of: node) == .number else { return nil }
+        let raw = json.raw(node, in: bytes.span)
+        let unsigned = raw.first == UInt8(ascii: "-") ? raw.dropFirst() : raw[...]
+        return unsigned.allSatisfy { (0x30...0x39).contains($0) } ? Identifier(bytes: raw) : nil
     }
 
     private func member(_ name: Identifier, of object: Int, _ bytes: [UInt8], _ json: StrictJSON) -> Int? {
@@ -98,7 +106,9 @@ extension WallTime {
     /// Seconds up to the year 5138, milliseconds beyond: no session is as old as one would have to be for the two to meet.
     public init?(secondsOrMilliseconds number: Double) {
         guard number.isFinite, number >= 0, number < 1e15 else { return nil }
-        self.init(milliseconds: Int64(number < 1e11 ? number * 1000 : number))
+        // A fraction of seconds is not exact in binary: 1700000000.123 s must not become 122 ms. A microsecond more mends that and
+        // makes nothing later by a whole millisecond that is not due to it.
+        self.init(milliseconds: Int64(number < 1e11 ? number * 1000 + 0.001 : number))
     }
 
     /// RFC 3339, section 5.6: `2026-11-23T18:09:00.123Z`, with any offset.
@@ -143,6 +153,9 @@ extension WallTime {
             else { return nil }
             offset = (hours * 60 + minutes) * (bytes[at] == UInt8(ascii: "+") ? 60 : -60)
         }
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        let lengths: [Int64] = [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+        guard day <= lengths[Int(month) - 1] else { return nil }
         // Days since the epoch, by the civil calendar (years begin in March, so that the leap day comes last).
         let shifted = month <= 2 ? year - 1 : year
         let era = (shifted >= 0 ? shifted : shifted - 399) / 400
