@@ -73,7 +73,7 @@ extension ClientMessage {
     private static func reference(_ bytes: [UInt8], _ json: StrictJSON) throws(MessageRefusal) -> [UInt8]? {
         guard let node = json.member("ref", in: bytes.span) else { return nil }
         let ref = json.json(node, in: bytes.span)
-        guard [.string, .number].contains(json.kind(of: node)), ref.count <= 66 else {
+        guard [.string, .number].contains(json.kind(of: node)), json.raw(node, in: bytes.span).count <= 64 else {
             throw MessageRefusal(.badMessage, "`ref` is a string or a number of at most 64 bytes.")
         }
         return ref
