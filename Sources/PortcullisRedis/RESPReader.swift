@@ -16,9 +16,30 @@ public final class RESPReader {
 
     /// nil where memory has run out.
     public init?() {
-        guard let reader = redisReaderCreate() else { return nil }
+        guard let reader = redisReaderCreateWithFunctions(Self.functions) else { return nil }
         self.reader = reader
     }
+
+    /// hiredis makes room for all elements that an array announces before the first has come: more than these are refused.
+    private static let mostElements = 4 << 20
+
+    // Unsafe: written once, here, before any reader has it; hiredis only reads it.
+    nonisolated(unsafe) private static let functions: UnsafeMutablePointer<redisReplyObjectFunctions>? = {
+        guard var own = defaults else { return nil }
+        own.createArray = { task, count in
+            Int(count) <= RESPReader.mostElements ? RESPReader.defaults?.createArray?(task, count) : nil
+        }
+        let functions = UnsafeMutablePointer<redisReplyObjectFunctions>.allocate(capacity: 1)
+        functions.initialize(to: own)
+        return functions
+    }()
+
+    /// The functions that hiredis gives a reader, which make `redisReply` objects; it names them nowhere else.
+    private static let defaults: redisReplyObjectFunctions? = {
+        guard let reader = redisReaderCreate() else { return nil }
+        defer { redisReaderFree(reader) }
+        return reader.pointee.fn.pointee
+    }()
 
     deinit {
         redisReaderFree(reader)
@@ -41,7 +62,7 @@ public final class RESPReader {
         guard redisReaderGetReply(reader, &raw) == REDIS_OK else { throw error() }
         guard let raw else { return nil }
         buffered = reader.pointee.len - reader.pointee.pos
-        // The reader makes `redisReply` objects (its default functions); this one is owned here and freed after the copy.
+        // The reader makes `redisReply` objects (hiredis' own functions); this one is owned here and freed after the copy.
         defer { freeReplyObject(raw) }
         return Self.value(raw.assumingMemoryBound(to: redisReply.self).pointee)
     }
