@@ -1,4 +1,5 @@
 public import PortcullisReactor
+import PortcullisWire
 
 /// Where Redis is: `redis://[user:pass@]host[:port][/db]` or `unix:///path[?db=n]`. Its description hides the password.
 public struct RedisURL: Equatable, Sendable {
@@ -92,18 +93,23 @@ public struct RedisURL: Equatable, Sendable {
             host = text[..<colon]
             port = text[text.index(after: colon)...]
         }
-        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+        // A colon is left only in an IPv6 address, whose last group would pass for a port without brackets.
+        let colons = text.hasPrefix("[") && host.count < text.count
+        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }),
+            !host.contains(where: { "[]?#".contains($0) || ($0 == ":" && !colons) })
+        else {
             throw Malformed(description: "The Redis URL names no host: use redis://host:port/db.")
         }
         guard let port else { return (String(host), 6379) }
-        guard let number = UInt16(port), number > 0 else {
+        guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt16(port), number > 0 else {
             throw Malformed(description: "The port in the Redis URL is not a number from 1 to 65535.")
         }
         return (String(host), number)
     }
 
     private static func database(_ text: Substring) throws(Malformed) -> Int {
-        guard let number = Int(text), (0...65535).contains(number) else {
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text), (0...65535).contains(number)
+        else {
             throw Malformed(description: "The database in the Redis URL is not a number: use redis://host:port/0.")
         }
         return number
@@ -117,10 +123,10 @@ public struct RedisURL: Equatable, Sendable {
                 bytes.append(byte)
                 continue
             }
-            guard let high = rest.popFirst(), let low = rest.popFirst(),
-                let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16)
+            guard let high = rest.popFirst().flatMap(Hexadecimal.value),
+                let low = rest.popFirst().flatMap(Hexadecimal.value)
             else { return nil }
-            bytes.append(value)
+            bytes.append(high << 4 | low)
         }
         return String(validating: bytes, as: UTF8.self)
     }
