@@ -30,8 +30,22 @@ public enum AppendScript {
         if not selects and kind ~= 'permit' and kind ~= 'lift' then
           return redis.error_reply('BADEVENT an event of this type is not logged')
         end
+        if kind == 'lift' and type(event.decision) ~= 'string' then
+          return redis.error_reply('BADEVENT a lift names the decision')
+        end
         if kind == 'permit' and (not extra or type(event.resource) ~= 'string' or type(event.user) ~= 'string') then
           return redis.error_reply('BADEVENT a permit has a user and a resource')
+        end
+
+        -- What a script did before an error stays: what could fail in the middle is looked at before anything is written.
+        local kinds = {[log] = 'stream', [standing] = 'hash'}
+        kinds[order_key], kinds[seen], kinds[epoch] = 'string', 'string', 'string'
+        if kind == 'permit' then kinds[extra] = 'hash' end
+        for key, wanted in pairs(kinds) do
+          local found = redis.call('TYPE', key).ok
+          if found ~= 'none' and found ~= wanted then
+            return redis.error_reply('WRONGTYPE ' .. key .. ' is no ' .. wanted .. ' but a ' .. found)
+          end
         end
 
         local time = redis.call('TIME')
@@ -45,7 +59,6 @@ public enum AppendScript {
             return {string.sub(known, 1, at - 1), order, 'repeated', '', ''}
           end
         end
-        redis.call('SET', epoch, ARGV[8], 'NX')
 
         local version = ''
         if kind == 'permit' then
@@ -59,16 +72,17 @@ public enum AppendScript {
         end
 
         local order = tonumber(given)
-        if not order then
-          order = math.max(now, (tonumber(redis.call('GET', order_key) or '0') or 0) + 1)
-        end
+        local last_order = tonumber(redis.call('GET', order_key) or '0') or 0
+        if not order then order = math.max(now, last_order + 1) end
         local order_text = string.format('%.0f', order)
         local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
         local previous = newest[1] and newest[1][1] or '0-0'
         local fields = {'e', json, 'i', id, 'o', order_text}
         if version ~= '' then fields[7], fields[8] = 'version', version end
+        redis.call('SET', epoch, ARGV[8], 'NX')
         local entry = redis.call('XADD', log, '*', unpack(fields))
-        if not given or given == '' then redis.call('SET', order_key, order_text) end
+        -- Also behind a copy: after a flush the copies are what is left of the orders that were given.
+        if order > last_order then redis.call('SET', order_key, order_text) end
         redis.call('SET', seen, entry .. ' ' .. order_text, 'PX', math.min(retention, 3600000))
 
         if kind == 'permit' then
@@ -80,6 +94,9 @@ public enum AppendScript {
         if outlives then
           redis.call('HSET', standing, id, '{"o":' .. order_text .. ',"event":' .. json .. '}')
         end
+
+        -- What is lifted must not come back once the log has forgotten the lift.
+        if kind == 'lift' then redis.call('HDEL', standing, event.decision) end
 
         local message = '{"id":"' .. entry .. '","prev":"' .. previous .. '","i":' .. cjson.encode(id)
           .. ',"o":' .. order_text
@@ -117,11 +134,13 @@ public enum AppendScript {
     /// - Parameters:
     ///   - json: the event, verbatim.
     ///   - id: its id, or the one that stands for it.
+    ///   - order: of a copy, the order that the decision has; nil: the next.
     ///   - epoch: a random value, taken where the log is new.
     public static func command(
         _ event: Event,
         json: [UInt8],
         id: Identifier,
+        order: Int64? = nil,
         epoch: String,
         keys: Keys,
         policy: Policy
@@ -136,7 +155,8 @@ public enum AppendScript {
         }
         let words: [[UInt8]] =
             [Array("EVAL".utf8), Array(text.utf8), Array(String(names.count).utf8)] + names + [
-                json, id.bytes, [], decimal(policy.retention), decimal(policy.longestSession),
+                json, id.bytes, order.map { Array(String($0).utf8) } ?? [], decimal(policy.retention),
+                decimal(policy.longestSession),
                 Array(keys.events.utf8), decimal(policy.longestToken), Array(epoch.utf8),
             ]
         return Command(words)
