@@ -308,7 +308,10 @@ public final class Engine {
         getsockopt(slots[index].descriptor, SOL_SOCKET, SO_ERROR, &failure, &length)
         guard failure == 0 else { return die(stream, .failed(failure)) }
         slots[index].state = .open
-        watchWriting(stream, false)
+        // What was sent meanwhile waits; it goes out in the next turn.
+        let waits = slots[index].queue?.bytes ?? 0 > 0
+        watchWriting(stream, waits)
+        if slots[index].finishing, !waits { shutdown(slots[index].descriptor, Int32(SHUT_WR)) }
         delegate.connected(stream)
     }
 
@@ -398,7 +401,9 @@ public final class Engine {
         let index = Int(stream.slot)
         guard !slots[index].finishing else { return }
         slots[index].finishing = true
-        if slots[index].queue?.bytes ?? 0 == 0 { shutdown(slots[index].descriptor, Int32(SHUT_WR)) }
+        // Before it stands there is nothing to shut down: that is done then.
+        guard slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 else { return }
+        shutdown(slots[index].descriptor, Int32(SHUT_WR))
     }
 
     /// Closes at once. ``EngineDelegate/gone(_:_:)`` comes at the end of the turn.
