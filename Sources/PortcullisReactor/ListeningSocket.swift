@@ -62,7 +62,9 @@ public final class ListeningSocket: Sendable {
     private static func removeStale(_ path: String, _ endpoint: Endpoint) throws(SocketError) {
         var status = stat()
         guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
-        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        // Not blocking: where somebody listens whose backlog is full, connect(2) would wait for them.
+        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
+        let probe = socket(AF_UNIX, Int32(kind), 0)
         guard probe >= 0 else { throw SocketError("open a socket", errno: errno) }
         defer { Glibc.close(probe) }
         let answer = endpoint.withSockaddr { connect(probe, $0, $1) }
