@@ -139,7 +139,7 @@ let package = Package(
         .testTarget(name: "PortcullisReactorTests", dependencies: ["PortcullisReactor"], swiftSettings: features),
         .testTarget(
             name: "PortcullisRedisTests",
-            dependencies: ["PortcullisRedis", "PortcullisCore", "TestKit"],
+            dependencies: ["PortcullisCore", "PortcullisRedis", "PortcullisWire", "TestKit"],
             swiftSettings: features
         ),
         .testTarget(

@@ -37,7 +37,7 @@ public final class TokenVerifier {
     public static func hash(_ token: Span<UInt8>) throws(Refusal) -> Identifier {
         do {
             let digest = try SHA256.digest(token)
-            return Identifier(bytes: Hexadecimal.encode((0..<32).map { digest[$0] }))
+            return Identifier(bytes: Hexadecimal.encode(digest.span))
         } catch {
             throw Refusal(.storeUnavailable, "The token could not be hashed.")
         }

@@ -11,8 +11,22 @@ public enum Hexadecimal {
     }
 
     /// Lower-case digits, two a byte.
-    public static func encode(_ bytes: some Sequence<UInt8>) -> [UInt8] {
-        let digits = Array("0123456789abcdef".utf8)
-        return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+    public static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: bytes.count * 2) { text, count in
+            // Two digits a byte fill the capacity that was asked for exactly.
+            for at in bytes.indices {
+                text[at * 2] = digit(bytes[at] >> 4)
+                text[at * 2 + 1] = digit(bytes[at] & 15)
+            }
+            count = bytes.count * 2
+        }
+    }
+
+    public static func encode(_ bytes: [UInt8]) -> [UInt8] {
+        encode(bytes.span)
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? value + UInt8(ascii: "0") : value - 10 + UInt8(ascii: "a")
     }
 }

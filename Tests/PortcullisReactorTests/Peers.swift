@@ -112,6 +112,8 @@ final class EngineUnderTest: Sendable {
 
         func acceptFailed(_ errno: Int32) {}
 
+        func linksServed() {}
+
         func turnEnded() -> Int32? {
             isEnding ? nil : -1
         }

@@ -138,7 +138,7 @@ extension AppendScript.Answer {
         _ = try log.heard()
         let before = try log.ask("GET", log.keys.order)
         let again = try log.append(revokeEvent(#""user":"bob""#), as: "e1")
-        #expect(again == .repeated(position: try #require(first.position)))
+        #expect(again == .repeated(position: try #require(first.position), order: try #require(first.order)))
         #expect(try log.entries().count == 1)
         #expect(try log.ask("GET", log.keys.order) == before)
         // Nothing was said about it: the next message is that of the next event.
