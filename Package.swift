@@ -104,7 +104,8 @@ let package = Package(
         .executableTarget(
             name: "PortcullisBench",
             dependencies: [
-                "CLinux", "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis", "PortcullisTokens",
+                "CLinux", "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis",
+                "PortcullisTokens",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
@@ -153,7 +154,8 @@ let package = Package(
         .testTarget(
             name: "PortcullisControlTests",
             dependencies: [
-                "CLinux", "PortcullisControl", "PortcullisCore", "PortcullisGate", "PortcullisRedis", "PortcullisTokens",
+                "CLinux", "PortcullisControl", "PortcullisCore", "PortcullisGate", "PortcullisRedis",
+                "PortcullisTokens",
                 "PortcullisWire", "TestKit",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

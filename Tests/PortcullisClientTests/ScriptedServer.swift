@@ -6,27 +6,29 @@ import PortcullisClient
 /// A server that does to each connection what a script says, and hangs up where the script ends.
 enum ScriptedServer {
     /// Runs the server as long as the body and the scripts that it began.
+    ///
+    /// Connections come by a handler of its own: an async channel that nobody takes up, because the server closes in the very moment
+    /// of its coming, ends the process.
     static func run<Result: Sendable>(
         _ script: @escaping @Sendable (Peer) async throws -> Void,
         _ body: (GateURL) async throws -> Result
     ) async throws -> Result {
+        let (connections, source) = AsyncStream<(any Channel, AsyncStream<ByteBuffer>)>.makeStream()
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .bind(host: "127.0.0.1", port: 0) { channel in
+            .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                    try channel.pipeline.syncOperations.addHandler(Receiver { source.yield((channel, $0)) })
                 }
             }
-        let port = server.channel.localAddress?.port ?? 0
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = server.localAddress?.port ?? 0
         let accepting = Task {
-            try await server.executeThenClose { connections in
-                try await withThrowingDiscardingTaskGroup { group in
-                    for try await connection in connections {
-                        group.addTask {
-                            // A script ends as it likes: what matters is what the client makes of it.
-                            try? await connection.executeThenClose { inbound, outbound in
-                                try await script(Peer(inbound.makeAsyncIterator(), outbound))
-                            }
-                        }
+            await withDiscardingTaskGroup { group in
+                for await (channel, inbound) in connections {
+                    group.addTask {
+                        // A script ends as it likes: what matters is what the client makes of it.
+                        try? await script(Peer(inbound.makeAsyncIterator(), channel))
+                        try? await channel.close()
                     }
                 }
             }
@@ -38,9 +40,40 @@ enum ScriptedServer {
             result = .failure(error)
         }
         // The scripts run to their end: what the client sent last is a part of them.
-        try await server.channel.close()
-        try await accepting.value
+        try await server.close()
+        source.finish()
+        await accepting.value
         return try result.get()
+    }
+
+    /// Gives a connection and what comes on it to whoever plays its script.
+    private final class Receiver: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+
+        private let began: (AsyncStream<ByteBuffer>) -> Void
+        private let source: AsyncStream<ByteBuffer>.Continuation
+        private let stream: AsyncStream<ByteBuffer>
+
+        init(_ began: @escaping (AsyncStream<ByteBuffer>) -> Void) {
+            self.began = began
+            (stream, source) = AsyncStream.makeStream()
+        }
+
+        func channelActive(context: ChannelHandlerContext) {
+            began(stream)
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            source.yield(unwrapInboundIn(data))
+        }
+
+        func channelInactive(context: ChannelHandlerContext) {
+            source.finish()
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            context.close(promise: nil)
+        }
     }
 }
 
@@ -54,20 +87,20 @@ final class Peer {
         var payload: [UInt8]
     }
 
-    private var inbound: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
-    private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+    private var inbound: AsyncStream<ByteBuffer>.AsyncIterator
+    private let outbound: any Channel
     private var buffer: [UInt8] = []
 
     init(
-        _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator,
-        _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+        _ inbound: AsyncStream<ByteBuffer>.AsyncIterator,
+        _ outbound: any Channel
     ) {
         self.inbound = inbound
         self.outbound = outbound
     }
 
     func write(_ bytes: [UInt8]) async throws {
-        try await outbound.write(ByteBuffer(bytes: bytes))
+        try await outbound.writeAndFlush(ByteBuffer(bytes: bytes))
     }
 
     func write(_ text: String) async throws {
@@ -76,7 +109,7 @@ final class Peer {
 
     private func read(_ count: Int) async throws -> [UInt8] {
         while buffer.count < count {
-            guard let part = try await inbound.next() else { throw Gone() }
+            guard let part = await inbound.next() else { throw Gone() }
             buffer += part.readableBytesView
         }
         defer { buffer.removeFirst(count) }
@@ -147,6 +180,6 @@ final class Peer {
 
     /// Waits until the client has hung up.
     func gone() async throws {
-        while try await inbound.next() != nil {}
+        while await inbound.next() != nil {}
     }
 }

@@ -81,7 +81,7 @@ extension AppendScript.Answer {
 
     var position: String? {
         switch self {
-        case .appended(let position, _, _), .repeated(let position): position
+        case .appended(let position, _, _), .repeated(let position, _): position
         default: nil
         }
     }
