@@ -44,8 +44,10 @@ struct TokenIssue: ParsableCommand {
     private func signingKey() throws(KeyError) -> SigningKey {
         let name = kid.map { Identifier($0) }
         if secretFile != nil, key != nil { throw KeyError("Give either --secret-file or --key.") }
-        if let secretFile { return try SigningKey.secretFile(secretFile, kid: name) }
-        if let key { return try SigningKey.keyFile(key, kid: name) }
+        // A secret and an RSA key can sign in several ways: tokens.algorithm says which, as it does for the gate.
+        let algorithm = try algorithm()
+        if let secretFile { return try SigningKey.secretFile(secretFile, algorithm: algorithm, kid: name) }
+        if let key { return try SigningKey.keyFile(key, algorithm: algorithm, kid: name) }
         let path: String
         do {
             path = try common.state(try common.settings()).secret
@@ -58,6 +60,14 @@ struct TokenIssue: ParsableCommand {
             )
         }
         return try SigningKey.secretFile(path, kid: name)
+    }
+
+    private func algorithm() throws(KeyError) -> Algorithm? {
+        do {
+            return try common.settings().tokens.own.algorithm.flatMap { Algorithm(rawValue: $0.rawValue) }
+        } catch {
+            throw KeyError("\(error)")
+        }
     }
 
     private func claims(_ user: Identifier) throws -> [(name: String, json: [UInt8])] {
