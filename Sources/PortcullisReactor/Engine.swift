@@ -71,10 +71,10 @@ public final class Engine {
         case dead
     }
 
-    /// Tokens in the outer set that are no streams.
+    /// Tokens that are no streams.
     private enum Token {
         static let waker = UInt64.max
-        static let clients = UInt64.max - 1
+        static let links = UInt64.max - 1
         static let listener = UInt64.max - 2
     }
 
@@ -83,10 +83,10 @@ public final class Engine {
     /// Accepted in one turn; more wait for the next, behind what the accepted ones have sent.
     private static let acceptsPerTurn = 128
 
-    /// The outer set: waker, listener, links, and the set of the clients.
-    private let outer: Int32
-    /// The clients stand in a set of their own, within the outer one, so that all of them can be left unwatched with one call.
+    /// What a turn waits for: the clients, the listener, and the set of the links within it.
     private let clients: Int32
+    /// Links and waker. In a set of their own, so that they can be served first, and waited for alone when no client may be heard.
+    private let links: Int32
     private let waker: Waker
     private let listener: ListeningSocket?
     private var listening = false
@@ -99,7 +99,7 @@ public final class Engine {
     private var free: [UInt32] = []
     private var dead: [(StreamID, Gone)] = []
     private var buffer = [UInt8](repeating: 0, count: readSize)
-    private var outerEvents = [epoll_event](repeating: epoll_event(), count: 64)
+    private var linkEvents = [epoll_event](repeating: epoll_event(), count: 64)
     private var clientEvents = [epoll_event](repeating: epoll_event(), count: eventsPerWait)
 
     /// How many client streams are open.
@@ -107,27 +107,27 @@ public final class Engine {
 
     /// - Parameter listener: what clients connect to; several engines may share one endpoint through sockets of their own.
     public init(waker: Waker, listener: ListeningSocket?) throws(SocketError) {
-        let outer = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard outer >= 0 else { throw SocketError("open an epoll set", errno: errno) }
         let clients = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard clients >= 0 else {
+        guard clients >= 0 else { throw SocketError("open an epoll set", errno: errno) }
+        let links = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard links >= 0 else {
             let number = errno
-            Glibc.close(outer)
+            Glibc.close(clients)
             throw SocketError("open an epoll set", errno: number)
         }
-        self.outer = outer
         self.clients = clients
+        self.links = links
         self.waker = waker
         self.listener = listener
-        control(outer, EPOLL_CTL_ADD, waker.descriptor, EPOLLIN.rawValue, Token.waker)
-        control(outer, EPOLL_CTL_ADD, clients, EPOLLIN.rawValue, Token.clients)
+        control(links, EPOLL_CTL_ADD, waker.descriptor, EPOLLIN.rawValue, Token.waker)
+        control(clients, EPOLL_CTL_ADD, links, EPOLLIN.rawValue, Token.links)
         resumeAccepting()
     }
 
     deinit {
         for slot in slots where slot.descriptor >= 0 { Glibc.close(slot.descriptor) }
+        Glibc.close(links)
         Glibc.close(clients)
-        Glibc.close(outer)
     }
 
     // MARK: - The loop
@@ -136,44 +136,44 @@ public final class Engine {
     public func run(_ delegate: some EngineDelegate) {
         var timeout: Int32 = 0
         while true {
-            let count = outerEvents.withUnsafeMutableBufferPointer {
-                epoll_wait(outer, $0.baseAddress, Int32($0.count), timeout)
+            let count = wait(clients, &clientEvents, timeout)
+            var linkCount = 0
+            for index in 0..<count where clientEvents[index].data.u64 == Token.links {
+                linkCount = wait(links, &linkEvents, 0)
             }
             if isShort, Clock.boot() >= retryAcceptAt {
                 isShort = false
                 watchListener(true)
             }
             // Before the mail is read: a message that is posted behind this wakes the next wait.
-            for index in 0..<Int(max(0, count)) where outerEvents[index].data.u64 == Token.waker { waker.reset() }
+            for index in 0..<linkCount where linkEvents[index].data.u64 == Token.waker { waker.reset() }
             delegate.turnBegan()
-            var clientsReady = false
+            // Redis' links come first: decisions before data.
+            for index in 0..<linkCount where linkEvents[index].data.u64 != Token.waker {
+                handle(linkEvents[index], delegate)
+            }
+            delegate.linksServed()
             var listenerReady = false
-            for index in 0..<Int(max(0, count)) {
-                let event = outerEvents[index]
-                switch event.data.u64 {
-                case Token.waker: break
-                case Token.clients: clientsReady = true
+            for index in 0..<count {
+                switch clientEvents[index].data.u64 {
+                case Token.links: break
                 case Token.listener: listenerReady = true
-                default: handle(event, delegate)
+                default: handle(clientEvents[index], delegate)
                 }
             }
-            // Redis' links stand in the outer set and come first: decisions before data.
-            delegate.linksServed()
-            if clientsReady { serveClients(delegate) }
             if listenerReady { accept(delegate) }
-            let wait = delegate.turnEnded()
+            let patience = delegate.turnEnded()
             reap(delegate)
-            guard let wait else { return }
-            timeout = dead.isEmpty ? wait : 0
-            if isShort { timeout = wait < 0 ? 100 : min(wait, 100) }
+            guard let patience else { return }
+            timeout = dead.isEmpty ? patience : 0
+            if isShort { timeout = patience < 0 ? 100 : min(patience, 100) }
         }
     }
 
-    private func serveClients(_ delegate: some EngineDelegate) {
-        let count = clientEvents.withUnsafeMutableBufferPointer {
-            epoll_wait(clients, $0.baseAddress, Int32($0.count), 0)
-        }
-        for index in 0..<Int(max(0, count)) { handle(clientEvents[index], delegate) }
+    /// - Returns: how many events came; a wait that a signal broke has none.
+    private func wait(_ set: Int32, _ events: inout [epoll_event], _ timeout: Int32) -> Int {
+        let count = events.withUnsafeMutableBufferPointer { epoll_wait(set, $0.baseAddress, Int32($0.count), timeout) }
+        return Int(max(0, count))
     }
 
     private func handle(_ event: epoll_event, _ delegate: some EngineDelegate) {
@@ -237,7 +237,7 @@ public final class Engine {
     private func watchListener(_ on: Bool) {
         guard let listener, on != listening, !(on && isPaused) else { return }
         let operation = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL
-        control(outer, operation, listener.descriptor, EPOLLIN.rawValue, Token.listener)
+        control(clients, operation, listener.descriptor, EPOLLIN.rawValue, Token.listener)
         listening = on
     }
 
@@ -280,7 +280,7 @@ public final class Engine {
         slots[index].isLink = isLink
         slots[index].watchesWriting = state == .connecting
         let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (state == .connecting ? EPOLLOUT.rawValue : 0)
-        control(isLink ? outer : clients, EPOLL_CTL_ADD, descriptor, interest, stream.token)
+        control(isLink ? links : clients, EPOLL_CTL_ADD, descriptor, interest, stream.token)
         return stream
     }
 
@@ -376,7 +376,7 @@ public final class Engine {
         slots[index].watchesWriting = on
         let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (on ? EPOLLOUT.rawValue : 0)
         control(
-            slots[index].isLink ? outer : clients,
+            slots[index].isLink ? links : clients,
             EPOLL_CTL_MOD,
             slots[index].descriptor,
             interest,
