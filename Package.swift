@@ -49,7 +49,7 @@ let package = Package(
         .target(name: "PortcullisReactor", dependencies: ["CLinux"], swiftSettings: features),
         .target(
             name: "PortcullisRedis",
-            dependencies: ["CHiredis", "PortcullisCore", "PortcullisWire", "PortcullisReactor"],
+            dependencies: ["CHiredis", "PortcullisCore", "PortcullisCrypto", "PortcullisReactor", "PortcullisWire"],
             swiftSettings: features
         ),
 

@@ -51,7 +51,8 @@ struct Portcullis: ParsableCommand {
         version: GateServer.version,
         subcommands: [
             Serve.self, Revoke.self, Block.self, Unblock.self, Permit.self, Notify.self, Disconnect.self,
-            Connections.self, TokenCommand.self, SessionCommand.self, KeysCommand.self, Connect.self,
+            Connections.self, TokenCommand.self, SessionCommand.self, TicketCommand.self, KeysCommand.self,
+            Connect.self,
         ]
     )
 }

@@ -61,7 +61,7 @@ public struct GateConfiguration: Sendable {
         self.lease = .seconds(5)
         self.appendPolicy = .init()
         self.tokens = tokens
-        self.credentials = CredentialSource(tickets: false)
+        self.credentials = CredentialSource()
         self.origins = .sameOrigin
         self.refusal = .auto
         self.sessions = SessionPolicy(

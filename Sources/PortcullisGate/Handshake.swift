@@ -78,20 +78,32 @@ extension GateLoop {
         guard canVouch else { throw Refusal(.cannotVouch, "the view of revocations is not confirmed") }
         switch credential {
         case .token(let token, _):
-            let verified = try verifier.verify(token.span, now: wall)
-            try register(stream, verified.identity)
-            pending.identity = verified.identity
-            if request.resource == nil {
-                try admit(stream, bytes, pending, grant: nil)
-            } else {
-                try askPermission(stream, bytes, pending)
-            }
+            try identified(stream, bytes, pending, try verifier.verify(token.span, now: wall).identity)
         case .session(let id):
             guard configuration.sessions != nil else { throw Refusal(.missingCredential, "sessions are off") }
             wait(stream, bytes, pending)
             ask(.session(id), stream)
-        case .ticket, nil:
+        case .ticket(let ticket):
+            wait(stream, bytes, pending)
+            ask(.ticket(ticket), stream)
+        case nil:
             throw Refusal(.missingCredential, "no credential that is accepted")
+        }
+    }
+
+    /// It is known who asks: the connection is entered and checked, and, where it names a resource, Redis is asked for the role.
+    private func identified(
+        _ stream: StreamID,
+        _ bytes: Span<UInt8>,
+        _ pending: PendingHandshake,
+        _ identity: Identity
+    ) throws(Refusal) {
+        try register(stream, identity)
+        pending.identity = identity
+        if pending.request?.resource == nil {
+            try admit(stream, bytes, pending, grant: nil)
+        } else {
+            try askPermission(stream, bytes, pending)
         }
     }
 
@@ -153,14 +165,8 @@ extension GateLoop {
             switch answer {
             case .unavailable(let detail): throw Refusal(.storeUnavailable, detail)
             case .session(let state):
-                let identity = try session(pending, bytes, state)
-                pending.identity = identity
-                try register(stream, identity)
-                if pending.request?.resource == nil {
-                    try admit(stream, bytes.span, pending, grant: nil)
-                } else {
-                    try askPermission(stream, bytes.span, pending)
-                }
+                try identified(stream, bytes.span, pending, try session(pending, bytes, state))
+            case .ticket(let value): try identified(stream, bytes.span, pending, try ticket(pending, value))
             case .permission(let stored):
                 var grant: Grant?
                 if let stored {
@@ -199,6 +205,16 @@ extension GateLoop {
             }
             return identity
         }
+    }
+
+    private func ticket(_ pending: PendingHandshake, _ value: [UInt8]?) throws(Refusal) -> Identity {
+        guard let value else { throw Refusal(.badTicket, "there is no such ticket, or it has been used") }
+        let ticket = try TicketCodec.decode(value, roles: configuration.roles, &json)
+        if let expires = ticket.identity.expires, expires <= wall { throw Refusal(.badTicket, "the ticket has ended") }
+        if let resource = ticket.resource, resource != pending.request?.resource {
+            throw Refusal(.forbiddenResource, "the ticket is for another resource")
+        }
+        return ticket.identity
     }
 
     // MARK: - Admission

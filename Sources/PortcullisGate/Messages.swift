@@ -65,11 +65,15 @@ struct Enforced: Sendable {
 enum Question: Sendable {
     case session(Identifier)
     case permission(user: Identifier, resource: Identifier)
+    /// Taken, so that it opens one connection on one gate.
+    case ticket(Identifier)
 }
 
 /// What Redis said.
 enum Answer: Sendable {
     case session(SessionState)
+    /// What the ticket holds; nil: there is none, or it has been used.
+    case ticket([UInt8]?)
     /// The stored grant, as it stands in `P:perm:<user>`.
     case permission([UInt8]?)
     /// It could not be asked, or answered in error: the one handshake is refused.

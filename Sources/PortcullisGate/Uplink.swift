@@ -14,6 +14,7 @@ final class Uplink {
         case session(Identifier, StreamID, loop: Int)
         case watchedSession(Identifier)
         case permission(StreamID, loop: Int)
+        case ticket(StreamID, loop: Int)
         case standing
         case epoch
         case page(sentAt: BootTime, from: LogPosition?, isFull: Bool)
@@ -265,7 +266,7 @@ final class Uplink {
 
     private func abandon(_ ask: Ask) {
         switch ask {
-        case .session(_, let stream, let loop), .permission(let stream, let loop):
+        case .session(_, let stream, let loop), .permission(let stream, let loop), .ticket(let stream, let loop):
             tell(loop, .answered(stream, .unavailable("Redis was lost while it was asked")))
         case .goodbye: hasSaidGoodbye = true
         case .adoption(let adoption): keep(adoption)
@@ -302,6 +303,11 @@ final class Uplink {
         case .permission(let user, let resource):
             let key = keys.permissions(of: user)
             pending.append(Command([Array("HGET".utf8), key, resource.bytes]), .permission(stream, loop: loop))
+        case .ticket(let ticket):
+            guard let key = keys.ticket(ticket) else {
+                return tell(loop, .answered(stream, .unavailable("the ticket cannot be hashed")))
+            }
+            pending.append(Command([Array("GETDEL".utf8), key]), .ticket(stream, loop: loop))
         }
     }
 
@@ -332,7 +338,8 @@ final class Uplink {
             if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
         case .session(_, let stream, let loop): tell(loop, .answered(stream, .session(session(value))))
         case .watchedSession(let id): watchedSessionRead(id, value)
-        case .permission(let stream, let loop): tell(loop, .answered(stream, permission(value)))
+        case .permission(let stream, let loop): tell(loop, .answered(stream, text(value) { .permission($0) }))
+        case .ticket(let stream, let loop): tell(loop, .answered(stream, text(value) { .ticket($0) }))
         case .standing: standingRead(value)
         case .epoch: epochRead(value)
         case .page(let sentAt, let from, let isFull): pageRead(value, sentAt: sentAt, from: from, isFull: isFull)
@@ -365,10 +372,11 @@ final class Uplink {
         return .unreadable("the answer does not fit the question")
     }
 
-    private func permission(_ value: RESPValue) -> Answer {
+    /// An answer that is a string or nothing.
+    private func text(_ value: RESPValue, _ answer: ([UInt8]?) -> Answer) -> Answer {
         switch value {
-        case .null: return .permission(nil)
-        case .bytes(let bytes): return .permission(bytes)
+        case .null: return answer(nil)
+        case .bytes(let bytes): return answer(bytes)
         case .error(let text): return .unavailable("Redis answered: \(text.prefix(80))")
         default:
             lost(.command, "Redis answered a question with what does not fit it.")

@@ -1,4 +1,6 @@
 public import PortcullisCore
+import PortcullisCrypto
+import PortcullisWire
 
 /// The names of all keys and channels under one prefix (redis.md).
 public struct Keys: Equatable, Sendable {
@@ -19,6 +21,12 @@ public struct Keys: Equatable, Sendable {
     public func node(_ name: String) -> String { prefix + "node:" + name }
     public func control(_ node: String) -> String { prefix + "ctl:" + node }
     public func probe(_ node: String) -> String { prefix + "probe:" + node }
+
+    /// The key of a ticket, which is not in it: whoever reads the names of the keys cannot use it. nil where it cannot be hashed.
+    public func ticket(_ ticket: Identifier) -> [UInt8]? {
+        guard let digest = try? SHA256.digest(ticket.bytes.span) else { return nil }
+        return Array((prefix + "ticket:").utf8) + Hexadecimal.encode(digest.span)
+    }
 
     public func reply(_ query: Identifier) -> [UInt8] { Array((prefix + "reply:").utf8) + query.bytes }
     public func seen(_ event: Identifier) -> [UInt8] { Array((prefix + "seen:").utf8) + event.bytes }

@@ -128,6 +128,20 @@ import Testing
         #expect(try store.show(id) == nil)
     }
 
+    @Test func aTicketIsKnownToRedisByItsHashOnly() throws {
+        let redis = try RedisServer()
+        let settings = try settings(redis)
+        let gate = try gate(settings, redis)
+        defer { gate.stop() }
+        let connection = try BlockingConnection(redis.url)
+        let ticket = try TicketMint.mint(user: "alice", resource: nil, connection, settings)
+        let names = try redis.ask("KEYS", "portcullis:ticket:*").array?.compactMap(\.text) ?? []
+        #expect(names.count == 1)
+        #expect(names.allSatisfy { !$0.contains(ticket) })
+        #expect(try WebSocketPeer(gate.endpoint, path: "/ws?ticket=\(ticket)").status == 101)
+        #expect(try WebSocketPeer(gate.endpoint, path: "/ws?ticket=\(ticket)").status == 401)
+    }
+
     @Test func theVerdictOnATokenIsOneLine() throws {
         let key = try SigningKey(secret: Array("this is a secret for the tests of verdicts".utf8).span)
         let policy = try TokenPolicy(issuers: [TokenIssuer(keys: try KeySet([key.verificationKey]))])

@@ -1,6 +1,7 @@
 import Foundation
 import PortcullisCore
 import PortcullisGate
+import PortcullisRedis
 import PortcullisWire
 import TestKit
 import Testing
@@ -121,6 +122,35 @@ import Testing
         _ = try named.receive(type: "welcome")
         try test.publish(#"{"v":1,"type":"revoke","select":{"session":"s10"}}"#)
         #expect(try named.receiveClose() == .close(4410, "revoked"))
+    }
+
+    @Test func aTicketOpensOneConnection() throws {
+        let test = try GateUnderTest()
+        func mint(_ ticket: String, _ value: String) throws {
+            let key = try #require(Keys().ticket(Identifier(ticket)))
+            try test.redis.ask("SET", String(decoding: key, as: UTF8.self), value, "EX", "30")
+        }
+        func open(_ ticket: String, resource: String = "") throws -> WebSocketPeer {
+            try WebSocketPeer(test.gate.endpoint, path: "/ws\(resource)?ticket=\(ticket)", headers: [Self.v1])
+        }
+        let now = Int(Date().timeIntervalSince1970 * 1000)
+        try mint("t1", #"{"user":"alice","issued_ms":\#(now),"permissions":{"doc:1":"editor"}}"#)
+        let alice = try open("t1", resource: "/doc:1")
+        #expect(try alice.receive(type: "welcome")["role"] as? String == "editor")
+        let again = try open("t1", resource: "/doc:1")
+        #expect("\(again.status) \(try code(again))" == "401 bad_ticket")
+        // One for another resource, one without a date, one that is no ticket.
+        try mint("t2", #"{"user":"alice","issued_ms":\#(now),"resource":"doc:2","permissions":{"doc:1":"editor"}}"#)
+        #expect(try code(open("t2", resource: "/doc:1")) == "forbidden_resource")
+        for (ticket, value) in [("t3", #"{"user":"alice"}"#), ("t4", "x"), ("t5", #"{"user":7,"issued_ms":1}"#)] {
+            try mint(ticket, value)
+            #expect(try code(open(ticket)) == "bad_ticket")
+        }
+        // Minted before a revocation, it is refused by it.
+        try mint("t6", #"{"user":"alice","issued_ms":\#(now - 1000)}"#)
+        try test.publish(#"{"v":1,"type":"revoke","select":{"user":"alice"}}"#)
+        #expect(try alice.receiveClose() == .close(4410, "revoked"))
+        #expect(try code(open("t6")) == "revoked")
     }
 
     @Test func aSessionEndsByItsOwnClock() throws {

@@ -114,7 +114,7 @@ public enum GateAssembly {
         }
         return CredentialSource(
             tokens: sources,
-            tickets: false,
+            tickets: settings.tokens.sources.contains(.ticket),
             tokenCookie: settings.tokens.cookie.map { Array($0.utf8) },
             sessionCookie: settings.sessions.enabled ? Array(settings.sessions.cookie.utf8) : nil,
             longestToken: settings.limits.token
