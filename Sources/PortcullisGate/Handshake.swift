@@ -197,8 +197,8 @@ extension GateLoop {
         switch state {
         case .absent: throw Refusal(.unknownSession, "there is no such session")
         case .unreadable(let detail): throw Refusal(.storeUnavailable, detail)
-        case .present(let value, let expires):
-            let identity = try policy.codec.decode(json: value, id: id, expires: expires, &json)
+        case .present(let stored, let expires):
+            let identity = try policy.codec.decode(stored, id: id, expires: expires, &json)
             if let expires, expires <= wall { throw Refusal(.unknownSession, "the session has expired") }
             if let issued = identity.issued, wall.since(issued) > policy.longestLife {
                 throw Refusal(.unknownSession, "the session is older than sessions.longest_life")

@@ -84,7 +84,7 @@ enum Answer: Sendable {
 enum SessionState: Sendable, Equatable {
     case absent
     /// - Parameter expires: by the time to live that came with the value; nil: never.
-    case present([UInt8], expires: WallTime?)
+    case present(StoredSession, expires: WallTime?)
     case unreadable(String)
 }
 

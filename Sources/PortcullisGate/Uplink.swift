@@ -321,7 +321,7 @@ final class Uplink {
     private func readSession(_ id: Identifier, _ ask: Ask) {
         guard let sessions = configuration.sessions else { return }
         pending.append(Command("CLIENT", "CACHING", "YES"), .tracking)
-        pending.append(Scripts.readSession(key: sessions.key.key(id)), ask)
+        pending.append(Scripts.readSession(key: sessions.key.key(id), isHash: sessions.codec.format == .hash), ask)
     }
 
     private func answered(_ ask: Ask, _ value: RESPValue) {
@@ -363,8 +363,10 @@ final class Uplink {
         case .array(let parts):
             guard parts.count == 2, let ttl = parts[1].integer else { break }
             if parts[0] == .null { return .absent }
-            guard let bytes = parts[0].bytes else { break }
-            return .present(bytes, expires: ttl < 0 ? nil : loop.wall + Milliseconds(ttl))
+            guard let stored = StoredSession(parts[0]) else { break }
+            // No hash is empty: an absent one reads so.
+            if stored == .hash([]) { return .absent }
+            return .present(stored, expires: ttl < 0 ? nil : loop.wall + Milliseconds(ttl))
         case .error(let text): return .unreadable("Redis answered: \(text.prefix(80))")
         default: break
         }
@@ -390,6 +392,20 @@ struct Adoption: Sendable {
     let event: Event
     let payload: [UInt8]
     let key: Identifier
+}
+
+extension StoredSession {
+    /// nil where the value is neither a string nor a list of strings.
+    fileprivate init?(_ value: RESPValue) {
+        switch value {
+        case .bytes(let bytes): self = .string(bytes)
+        case .array(let parts):
+            let fields = parts.compactMap(\.bytes)
+            guard fields.count == parts.count else { return nil }
+            self = .hash(fields)
+        default: return nil
+        }
+    }
 }
 
 extension RESPValue {

@@ -1,10 +1,27 @@
+public import PortcullisCore
+
 /// The small scripts of a gate beside the one that appends.
 public enum Scripts {
     /// The value and the time to live of one session in one command, so that both are of the same moment and one `CLIENT CACHING YES`
     /// tracks the key.
-    public static func readSession(key: [UInt8]) -> Command {
-        let text = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}"
+    /// - Parameter isHash: whether the session is a hash; else it is a string.
+    public static func readSession(key: [UInt8], isHash: Bool = false) -> Command {
+        let read = isHash ? "HGETALL" : "GET"
+        let text = "return {redis.call('\(read)', KEYS[1]), redis.call('PTTL', KEYS[1])}"
         return Command([Array("EVAL".utf8), Array(text.utf8), Array("1".utf8), key])
+    }
+
+    /// Makes a session that is a hash together with its time to live, so that none is left that never ends.
+    /// - Parameter fields: names and values by turns; more than none.
+    public static func createSession(key: [UInt8], fields: [[UInt8]], life: Milliseconds) -> Command {
+        let text = """
+            redis.call('DEL', KEYS[1])
+            redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+            return redis.call('PEXPIRE', KEYS[1], ARGV[1])
+            """
+        return Command(
+            [Array("EVAL".utf8), Array(text.utf8), Array("1".utf8), key, Array(String(life.count).utf8)] + fields
+        )
     }
 
     /// A gate says that it lives: its score among the gates and what it says of itself. Answers Redis' time in ms.

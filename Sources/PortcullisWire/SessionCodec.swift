@@ -1,102 +1,178 @@
 public import PortcullisCore
 
+/// A server session as it stands in Redis.
+public enum StoredSession: Equatable, Sendable {
+    /// The value of a string.
+    case string([UInt8])
+    /// The names and values of a hash, by turns.
+    case hash([[UInt8]])
+}
+
+/// How sessions are stored (`sessions.format`).
+public enum SessionFormat: String, CaseIterable, Sendable {
+    /// A string that holds a JSON object.
+    case json
+    /// A hash; its field `permissions` is the JSON text of an object.
+    case hash
+    /// A string that holds a map in MessagePack.
+    case msgpack
+}
+
 /// Reads server sessions (redis.md, *Sessions*).
 public struct SessionCodec: Sendable {
+    public let format: SessionFormat
     /// Where the user's id stands: the names of nested members (`sessions.user_field`).
     private let userPath: [Identifier]
-    private let createdField: Identifier
+    private let createdPath: [Identifier]
     private let roles: RoleOrder
+    /// The outermost members that are looked at.
+    private let wanted: Set<Identifier>
 
     /// - Parameters:
-    ///   - userField: a dotted path, such as `user_id` or `passport.user`.
-    ///   - createdField: the member that holds the time of creation, in s, ms or RFC 3339.
-    public init(userField: String, createdField: String, roles: RoleOrder) {
-        userPath = userField.split(separator: ".").map { Identifier(String($0)) }
-        self.createdField = Identifier(createdField)
+    ///   - userField: a dotted path, such as `user_id` or `passport.user`. Nothing is nested in a hash: there it is the name of a field.
+    ///   - createdField: likewise where the time of creation stands, in s, ms, RFC 3339 or as a timestamp of MessagePack.
+    public init(
+        format: SessionFormat = .json,
+        userField: String,
+        createdField: String,
+        roles: RoleOrder
+    ) {
+        self.format = format
         self.roles = roles
+        userPath = Self.path(userField, format)
+        createdPath = Self.path(createdField, format)
+        wanted = Set([userPath, createdPath].compactMap(\.first) + ["device", "tenant", "auth_time", "permissions"])
     }
 
-    /// Reads a session that is stored as a JSON object.
+    private static func path(_ text: String, _ format: SessionFormat) -> [Identifier] {
+        format == .hash ? [Identifier(text)] : text.split(separator: ".").map { Identifier(String($0)) }
+    }
+
+    /// Reads a session.
     ///
     /// - Parameters:
     ///   - id: the session's id.
     ///   - expires: when the key ends, by the time to live that came with it; nil: never.
+    /// - Throws: `unknown_session` where the value is not of the format, or lacks the user.
     public func decode(
-        json bytes: [UInt8],
+        _ stored: StoredSession,
         id: Identifier,
         expires: WallTime?,
         _ json: inout StrictJSON
     ) throws(Refusal) -> Identity {
-        do throws(JSONError) {
-            try json.parse(bytes.span)
-        } catch {
-            throw Refusal(.unknownSession, "The session's value is not JSON.")
-        }
-        guard json.kind(of: 0) == .object else { throw Refusal(.unknownSession, "The session's value is no object.") }
+        let session = try session(stored, &json)
         var ids: [Identity.Field: Identifier] = [.session: id]
-        if let device = try identifier("device", bytes, json) { ids[.device] = device }
-        if let tenant = try identifier("tenant", bytes, json) { ids[.tenant] = tenant }
+        if let device = try identifier("device", session) { ids[.device] = device }
+        if let tenant = try identifier("tenant", session) { ids[.tenant] = tenant }
         return Identity(
-            user: try user(bytes, json),
+            user: try user(session),
             ids: ids,
-            issued: time(createdField, bytes, json),
+            issued: Self.time(session.value(at: createdPath)),
             expires: expires,
-            authenticated: time("auth_time", bytes, json),
+            authenticated: Self.time(session.value(at: ["auth_time"])),
             kind: .session,
-            permissions: permissions(bytes, json)
+            permissions: permissions(session)
         )
     }
 
-    private func user(_ bytes: [UInt8], _ json: StrictJSON) throws(Refusal) -> Identifier {
-        var node = 0
-        for name in userPath {
-            guard let next = member(name, of: node, bytes, json) else {
-                throw Refusal(.unknownSession, "The session has no user field.")
+    // MARK: - The three formats
+
+    private func session(_ stored: StoredSession, _ json: inout StrictJSON) throws(Refusal) -> SessionValue {
+        switch (format, stored) {
+        case (.json, .string(let bytes)):
+            try parse(bytes, "value", &json)
+            guard json.kind(of: 0) == .object else {
+                throw Refusal(.unknownSession, "The session's value is no object.")
             }
-            node = next
+            return SessionValue(json, 0, bytes, wanted: wanted)
+        case (.msgpack, .string(let bytes)):
+            do throws(MessagePackError) {
+                let value = try MessagePackValue(bytes)
+                if case .map = value { return SessionValue(value, wanted: wanted) }
+            } catch {
+                throw Refusal(.unknownSession, "The session's value is not MessagePack: \(error).")
+            }
+            throw Refusal(.unknownSession, "The session's value is no map.")
+        case (.hash, .hash(let fields)): return try hash(fields, &json)
+        case (.json, .hash), (.msgpack, .hash), (.hash, .string):
+            throw Refusal(.unknownSession, "The session is not of the configured format.")
         }
+    }
+
+    private func parse(_ bytes: [UInt8], _ what: String, _ json: inout StrictJSON) throws(Refusal) {
+        do throws(JSONError) {
+            try json.parse(bytes.span)
+        } catch {
+            throw Refusal(.unknownSession, "The session's \(what) is not JSON.")
+        }
+    }
+
+    /// Every value of a hash is text: times may be digits there, and what is absent may be written as nothing.
+    private func hash(_ fields: [[UInt8]], _ json: inout StrictJSON) throws(Refusal) -> SessionValue {
+        guard fields.count % 2 == 0 else { throw Refusal(.unknownSession, "The session's hash is not whole.") }
+        var members: [SessionValue.Member] = []
+        for index in stride(from: 0, to: fields.count, by: 2) {
+            let (name, bytes) = (Identifier(bytes: fields[index]), fields[index + 1])
+            guard wanted.contains(name), !bytes.isEmpty else { continue }
+            var value = SessionValue.text(Identifier(bytes: bytes))
+            if name == "permissions" {
+                try parse(bytes, "permissions", &json)
+                value = SessionValue(json, 0, bytes)
+            } else if name == "auth_time" || createdPath == [name] {
+                value = Self.number(bytes, &json) ?? value
+            }
+            members.append(SessionValue.Member(name: name, value: value))
+        }
+        return .members(members)
+    }
+
+    private static func number(_ bytes: [UInt8], _ json: inout StrictJSON) -> SessionValue? {
+        do throws(JSONError) {
+            try json.parse(bytes.span)
+            return json.kind(of: 0) == .number ? SessionValue(json, 0, bytes) : nil
+        } catch {
+            return nil
+        }
+    }
+
+    // MARK: - The rules
+
+    private func user(_ session: SessionValue) throws(Refusal) -> Identifier {
+        let id: Identifier?
+        switch userPath.isEmpty ? .absent : session.value(at: userPath) {
+        case .absent: throw Refusal(.unknownSession, "The session has no user field.")
+        case .text(let text): id = text
         // Databases number their users; the number's digits are the id.
-        let id =
-            json.string(node, in: bytes.span)
-            ?? digits(node, bytes, json)
+        case .number(_, let digits): id = digits.map { Identifier(bytes: $0) }
+        case .time, .members, .other: id = nil
+        }
         guard let id, id.isWellFormed else { throw Refusal(.unknownSession, "The session's user is no valid id.") }
         return id
     }
 
-    /// The digits of a number as they stand there: ids of 64 bits pass what a double, or 18 digits, hold.
-    private func digits(_ node: Int, _ bytes: [UInt8], _ json: StrictJSON) -> Identifier? {
-        guard json.kind(of: node) == .number else { return nil }
-        let raw = json.raw(node, in: bytes.span)
-        let unsigned = raw.first == UInt8(ascii: "-") ? raw.dropFirst() : raw[...]
-        return unsigned.allSatisfy { (0x30...0x39).contains($0) } ? Identifier(bytes: raw) : nil
-    }
-
-    private func member(_ name: Identifier, of object: Int, _ bytes: [UInt8], _ json: StrictJSON) -> Int? {
-        json.members(of: object).first { json.string($0.name, in: bytes.span) == name }?.value
-    }
-
-    private func identifier(_ name: Identifier, _ bytes: [UInt8], _ json: StrictJSON) throws(Refusal) -> Identifier? {
-        guard let node = member(name, of: 0, bytes, json), json.kind(of: node) != .null else { return nil }
-        guard let id = json.string(node, in: bytes.span), id.isWellFormed else {
-            throw Refusal(.unknownSession, "The session's \(name) is no valid id.")
+    private func identifier(_ name: Identifier, _ session: SessionValue) throws(Refusal) -> Identifier? {
+        switch session.value(at: [name]) {
+        case .absent: return nil
+        case .text(let id) where id.isWellFormed: return id
+        default: throw Refusal(.unknownSession, "The session's \(name) is no valid id.")
         }
-        return id
     }
 
-    private func time(_ name: Identifier, _ bytes: [UInt8], _ json: StrictJSON) -> WallTime? {
-        guard let node = member(name, of: 0, bytes, json) else { return nil }
-        if let number = json.number(node, in: bytes.span) { return WallTime(secondsOrMilliseconds: number) }
-        return json.string(node, in: bytes.span).flatMap { WallTime(rfc3339: $0.description) }
+    private static func time(_ value: SessionValue) -> WallTime? {
+        switch value {
+        case .number(let number, _): WallTime(secondsOrMilliseconds: number)
+        case .text(let text): WallTime(rfc3339: text.description)
+        case .time(let time): time
+        case .absent, .members, .other: nil
+        }
     }
 
-    private func permissions(_ bytes: [UInt8], _ json: StrictJSON) -> [Identifier: Role] {
-        guard let node = member("permissions", of: 0, bytes, json) else { return [:] }
+    private func permissions(_ session: SessionValue) -> [Identifier: Role] {
+        guard case .members(let members) = session.value(at: ["permissions"]) else { return [:] }
         var permissions: [Identifier: Role] = [:]
-        for (name, value) in json.members(of: node) {
-            guard let resource = json.string(name, in: bytes.span), let role = json.string(value, in: bytes.span),
-                resource.isWellFormed
-            else { continue }
-            permissions[resource] = roles.role(named: role)
+        for member in members {
+            guard case .text(let role) = member.value, member.name.isWellFormed else { continue }
+            permissions[member.name] = roles.role(named: role)
         }
         return permissions
     }

@@ -142,6 +142,34 @@ import Testing
         #expect(try WebSocketPeer(gate.endpoint, path: "/ws?ticket=\(ticket)").status == 401)
     }
 
+    @Test(arguments: ["json", "hash", "msgpack"]) func aGateAdmitsByTheSessionsThatAreMade(format: String) throws {
+        let redis = try RedisServer()
+        let settings = try settings(redis, ["sessions.format": format, "sessions.user_field": "who.id"])
+        let gate = try gate(settings, redis)
+        defer { gate.stop() }
+        let store = try SessionStore(try BlockingConnection(redis.url), settings)
+        let fields: [String: Any] = ["permissions": ["doc:1": "editor"], "n": 7, "gone": NSNull()]
+        let id = try store.create(user: "alice", life: .seconds(60), fields: fields)
+        let shown = try #require(try store.show(id))
+        let json = try JSONSerialization.jsonObject(with: Data(shown.value.utf8)) as? [String: Any]
+        #expect(json?["permissions"] != nil)
+        #expect((shown.left?.count ?? 0) > 50_000)
+        let peer = try WebSocketPeer(
+            gate.endpoint,
+            path: "/ws/doc:1",
+            headers: [
+                "Cookie: session_id=\(id)", "Origin: http://\(gate.endpoint)",
+                "Sec-WebSocket-Protocol: portcullis.v1",
+            ]
+        )
+        let welcome = try peer.receive(type: "welcome")
+        #expect(welcome["user"] as? String == "alice")
+        #expect(welcome["role"] as? String == "editor")
+        #expect(try store.end(id))
+        #expect(try peer.receiveClose() == .close(4410, "session_ended"))
+        #expect(try store.show(id) == nil)
+    }
+
     @Test func theVerdictOnATokenIsOneLine() throws {
         let key = try SigningKey(secret: Array("this is a secret for the tests of verdicts".utf8).span)
         let policy = try TokenPolicy(issuers: [TokenIssuer(keys: try KeySet([key.verificationKey]))])

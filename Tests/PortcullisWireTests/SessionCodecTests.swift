@@ -11,7 +11,7 @@ import Testing
     ) throws(Refusal) -> Identity {
         var parser = StrictJSON()
         return try SessionCodec(userField: user, createdField: created, roles: .standard)
-            .decode(json: Array(json.utf8), id: "sid", expires: expires, &parser)
+            .decode(.string(Array(json.utf8)), id: "sid", expires: expires, &parser)
     }
 
     @Test func everythingThatItKnows() throws {
@@ -96,6 +96,83 @@ import Testing
         for thousandths in Int64(0)..<1000 {
             let seconds = 1_700_000_000 + Double(thousandths) / 1000
             #expect(WallTime(secondsOrMilliseconds: seconds)?.milliseconds == 1_700_000_000_000 + thousandths)
+        }
+    }
+}
+
+/// The same rules in the formats that are not JSON.
+@Suite struct SessionFormatTests {
+    private func decode(
+        _ format: SessionFormat,
+        _ stored: StoredSession,
+        user: String = "user_id"
+    ) throws(Refusal) -> Identity {
+        var parser = StrictJSON()
+        return try SessionCodec(format: format, userField: user, createdField: "created_at", roles: .standard)
+            .decode(stored, id: "sid", expires: nil, &parser)
+    }
+
+    private func hash(_ words: String...) -> StoredSession {
+        .hash(words.map { Array($0.utf8) })
+    }
+
+    @Test func aHash() throws {
+        let identity = try decode(
+            .hash,
+            hash(
+                "user_id",
+                "7",
+                "device",
+                "d1",
+                "tenant",
+                "",
+                "created_at",
+                "1700000000.5",
+                "auth_time",
+                "2023-11-14T22:13:20Z",
+                "permissions",
+                #"{"doc:1":"editor"}"#,
+                "other",
+                "x"
+            )
+        )
+        #expect(identity.user == "7")
+        #expect(identity[.device] == "d1")
+        #expect(!identity.has(.tenant))
+        #expect(identity.issued?.milliseconds == 1_700_000_000_500)
+        #expect(identity.authenticated?.milliseconds == 1_700_000_000_000)
+        #expect(identity.permissions == ["doc:1": Role(rank: 2)])
+        #expect(try decode(.hash, hash("passport.user", "al"), user: "passport.user").user == "al")
+    }
+
+    @Test func messagePack() throws {
+        let json = #"{"passport":{"user":9007199254740993},"device":"d1","permissions":{"doc:1":"editor"},"x":[1]}"#
+        var value = try MessagePackValue(json: Array(json.utf8))
+        guard case .map(let pairs) = value else {
+            Issue.record("no map")
+            return
+        }
+        let moment = MessagePackValue.extended(type: -1, [0x65, 0x53, 0xF1, 0x00])
+        value = .map(pairs + [.init(key: .text(Array("created_at".utf8)), value: moment)])
+        let identity = try decode(.msgpack, .string(value.encoded), user: "passport.user")
+        #expect(identity.user == "9007199254740993")
+        #expect(identity[.device] == "d1")
+        #expect(identity.issued?.milliseconds == 1_700_000_000_000)
+        #expect(identity.permissions == ["doc:1": Role(rank: 2)])
+        let large = MessagePackValue.map([.init(key: .text(Array("user_id".utf8)), value: .unsigned(.max))])
+        #expect(try decode(.msgpack, .string(large.encoded)).user == "18446744073709551615")
+    }
+
+    @Test func refused() {
+        let stored: [(SessionFormat, StoredSession)] = [
+            (.hash, hash("user_id")), (.hash, hash("user_id", "")), (.hash, hash("device", "d")),
+            (.hash, hash("user_id", "a", "permissions", "{")), (.hash, .string(Array("{}".utf8))),
+            (.json, hash("user_id", "a")), (.msgpack, hash("user_id", "a")), (.msgpack, .string([])),
+            (.msgpack, .string([0x90])), (.msgpack, .string([0x80, 0])), (.msgpack, .string([0x80])),
+            (.msgpack, .string(Array(#"{"user_id":"a"}"#.utf8))),
+        ]
+        for (format, value) in stored {
+            #expect { try decode(format, value) } throws: { ($0 as? Refusal)?.outcome == .unknownSession }
         }
     }
 }

@@ -129,6 +129,7 @@ public enum GateAssembly {
         return SessionPolicy(
             key: key,
             codec: SessionCodec(
+                format: SessionFormat(rawValue: settings.sessions.format.rawValue) ?? .json,
                 userField: settings.sessions.userField,
                 createdField: settings.sessions.createdField,
                 roles: roles

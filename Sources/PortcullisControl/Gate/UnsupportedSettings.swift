@@ -2,7 +2,7 @@
 enum UnsupportedSettings {
     private static let prefixes = [
         "redis.ca_file", "redis.wait_replicas", "tokens.mode", "tokens.shared_keys", "keys.", "sessions.cookie_secret",
-        "sessions.bind", "sessions.touch", "sessions.format", "resources.step_up", "guarantee.freeze_limit",
+        "sessions.bind", "sessions.touch", "resources.step_up", "guarantee.freeze_limit",
         "guarantee.mode", "events.", "limits.messages_per_second", "limits.bytes_per_second", "limits.burst",
         "limits.control_per_second", "limits.connections_per_user", "limits.per_user_policy",
         "limits.handshakes_per_second", "limits.failures_per_minute", "limits.connections_per_address",
