@@ -334,6 +334,6 @@ extension Uplink {
         guard let sessions = configuration.sessions else { return }
         // No keys named: every key may have changed (FLUSHALL).
         guard let changed else { return shared.tellAll(.sessionsUncertain) }
-        for id in changed.compactMap({ sessions.key.id($0) }) { readSession(id) }
+        for id in changed.compactMap({ sessions.key.id($0) ?? sessionKeys[$0] }) { readSession(id) }
     }
 }

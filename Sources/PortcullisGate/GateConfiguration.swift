@@ -105,38 +105,3 @@ public struct SessionPolicy: Sendable {
         self.longestLife = longestLife
     }
 }
-
-/// The template of the key of a session (`sessions.key`): a text with `{id}`.
-public struct SessionKey: Equatable, Sendable {
-    private let before: [UInt8]
-    private let after: [UInt8]
-
-    /// The id itself.
-    public static let plain = SessionKey(before: [], after: [])
-
-    private init(before: [UInt8], after: [UInt8]) {
-        self.before = before
-        self.after = after
-    }
-
-    /// nil where the text has not exactly one `{id}`.
-    public init?(_ template: String) {
-        let mark = Array("{id}".utf8)
-        let bytes = Array(template.utf8)
-        let places = bytes.indices.filter { bytes[$0...].starts(with: mark) }
-        guard places.count == 1, let place = places.first else { return nil }
-        self.init(before: Array(bytes[..<place]), after: Array(bytes[(place + mark.count)...]))
-    }
-
-    public func key(_ id: Identifier) -> [UInt8] {
-        before + id.bytes + after
-    }
-
-    /// The id in a key; nil where the key is none of a session.
-    public func id(_ key: [UInt8]) -> Identifier? {
-        guard key.count > before.count + after.count, key.starts(with: before),
-            key.suffix(after.count).elementsEqual(after)
-        else { return nil }
-        return Identifier(bytes: Array(key[before.count..<key.count - after.count]))
-    }
-}

@@ -89,6 +89,9 @@ final class Uplink {
     /// Sessions whose reading failed, to be read with the next heartbeat.
     var sessionsToRead: Set<Identifier> = []
 
+    /// The ids behind keys that hold only their hash (`sessions.key`).
+    var sessionKeys: SessionKeyBook
+
     static let channelCount = 3
     private static let mostSessionsToRead = 100_000
 
@@ -97,6 +100,8 @@ final class Uplink {
         shared = loop.shared
         configuration = loop.configuration
         keys = configuration.keys
+        // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
+        sessionKeys = SessionKeyBook(capacity: configuration.connections.multipliedClamped(by: 2))
     }
 
     var now: BootTime { loop.now }
@@ -267,7 +272,7 @@ final class Uplink {
     private func abandon(_ ask: Ask) {
         switch ask {
         case .session(_, let stream, let loop), .permission(let stream, let loop), .ticket(let stream, let loop):
-            tell(loop, .answered(stream, .unavailable("Redis was lost while it was asked")))
+            tell(loop, .answered(stream, .unavailable("Redis could not be asked to the end")))
         case .goodbye: hasSaidGoodbye = true
         case .adoption(let adoption): keep(adoption)
         default: break
@@ -320,8 +325,19 @@ final class Uplink {
     /// Reads under tracking: Redis itself tells when the key is changed, by whatever program.
     private func readSession(_ id: Identifier, _ ask: Ask) {
         guard let sessions = configuration.sessions else { return }
+        guard let key = sessions.key.key(id) else { return abandon(ask) }
+        if sessions.key.isHashed, !sessionKeys.note(key, id) { shared.tellAll(.sessionsUncertain) }
         pending.append(Command("CLIENT", "CACHING", "YES"), .tracking)
-        pending.append(Scripts.readSession(key: sessions.key.key(id), isHash: sessions.codec.format == .hash), ask)
+        pending.append(Scripts.readSession(key: key, isHash: sessions.codec.format == .hash), ask)
+    }
+
+    /// A handshake's session was read. Where its key was forgotten meanwhile, a change of it may have gone unseen: it is read again, and
+    /// what is told then comes behind this answer.
+    private func sessionRead(_ id: Identifier, _ value: RESPValue, _ stream: StreamID, loop: Int) {
+        tell(loop, .answered(stream, .session(session(value))))
+        guard let key = configuration.sessions?.key, key.isHashed, let bytes = key.key(id), sessionKeys[bytes] == nil
+        else { return }
+        readSession(id)
     }
 
     private func answered(_ ask: Ask, _ value: RESPValue) {
@@ -336,7 +352,7 @@ final class Uplink {
         case .tracking:
             // Untracked sessions would outlive their end.
             if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
-        case .session(_, let stream, let loop): tell(loop, .answered(stream, .session(session(value))))
+        case .session(let id, let stream, let loop): sessionRead(id, value, stream, loop: loop)
         case .watchedSession(let id): watchedSessionRead(id, value)
         case .permission(let stream, let loop): tell(loop, .answered(stream, text(value) { .permission($0) }))
         case .ticket(let stream, let loop): tell(loop, .answered(stream, text(value) { .ticket($0) }))

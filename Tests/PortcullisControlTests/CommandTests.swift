@@ -170,6 +170,34 @@ import Testing
         #expect(try store.show(id) == nil)
     }
 
+    @Test func keysThatHoldOnlyAHash() throws {
+        let redis = try RedisServer()
+        let settings = try settings(redis, ["sessions.key": "s:{sha256}:v", "limits.connections": "8"])
+        let gate = try gate(settings, redis)
+        defer { gate.stop() }
+        let store = try SessionStore(try BlockingConnection(redis.url), settings)
+        func open(_ id: Identifier) throws -> WebSocketPeer {
+            try WebSocketPeer(
+                gate.endpoint,
+                headers: ["Cookie: session_id=\(id)", "Origin: http://\(gate.endpoint)"]
+            )
+        }
+        // SHA-256 of "abc" (FIPS 180-2, appendix B.1).
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        try redis.ask("SET", "s:\(known):v", #"{"user_id":"alice"}"#, "EX", "60")
+        let alice = try open("abc")
+        #expect(alice.status == 101)
+        // More strangers than the gate remembers keys: the one that is held is not forgotten.
+        for stranger in 0..<40 { #expect(try open(Identifier("stranger\(stranger)")).status == 401) }
+        let id = try store.create(user: "bob", life: .seconds(60), fields: [:])
+        let bob = try open(id)
+        #expect(bob.status == 101)
+        try redis.ask("DEL", "s:\(known):v")
+        #expect(try alice.receiveClose() == .close(4410, "session_ended"))
+        #expect(try store.end(id))
+        #expect(try bob.receiveClose() == .close(4410, "session_ended"))
+    }
+
     @Test func theVerdictOnATokenIsOneLine() throws {
         let key = try SigningKey(secret: Array("this is a secret for the tests of verdicts".utf8).span)
         let policy = try TokenPolicy(issuers: [TokenIssuer(keys: try KeySet([key.verificationKey]))])

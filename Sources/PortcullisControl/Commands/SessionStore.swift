@@ -9,16 +9,16 @@ import PortcullisWire
 /// Server sessions, as the command line makes and ends them.
 public struct SessionStore {
     private let connection: BlockingConnection
-    private let key: SessionKey
+    private let template: SessionKey
     private let settings: SessionSettings
 
     public init(_ connection: BlockingConnection, _ settings: Settings) throws(StartupError) {
         self.connection = connection
         self.settings = settings.sessions
-        guard let key = SessionKey(settings.sessions.key) else {
-            throw StartupError("sessions.key: this version needs a template with {id} in it, such as session:{id}.")
+        guard let template = SessionKey(settings.sessions.key) else {
+            throw StartupError("sessions.key: write a template with one {id} or {sha256} in it, such as session:{id}.")
         }
-        self.key = key
+        self.template = template
     }
 
     /// Makes a session of a user with an unforeseeable id, in the configured format.
@@ -32,9 +32,9 @@ public struct SessionStore {
         let life = Milliseconds(max(1, life.inMilliseconds.count))
         let command: Command
         switch settings.format {
-        case .json: command = Self.set(key.key(id), json, life)
-        case .msgpack: command = Self.set(key.key(id), try MessagePackValue(json: json).encoded, life)
-        case .hash: command = Scripts.createSession(key: key.key(id), fields: try Self.fields(json), life: life)
+        case .json: command = Self.set(try self.key(id), json, life)
+        case .msgpack: command = Self.set(try self.key(id), try MessagePackValue(json: json).encoded, life)
+        case .hash: command = Scripts.createSession(key: try self.key(id), fields: try Self.fields(json), life: life)
         }
         let reply = try connection.ask(command)
         if let error = reply.errorText { throw StartupError(LinkMachine.sentence(error)) }
@@ -44,6 +44,13 @@ public struct SessionStore {
     /// Nothing is nested in a hash: there a dotted path is a name.
     private func path(_ field: String) -> [String] {
         settings.format == .hash ? [field] : field.split(separator: ".").map(String.init)
+    }
+
+    private func key(_ id: Identifier) throws(StartupError) -> [UInt8] {
+        guard let key = template.key(id) else {
+            throw StartupError("OpenSSL has no SHA-256: correct its configuration.")
+        }
+        return key
     }
 
     private static func set(_ key: [UInt8], _ value: [UInt8], _ life: Milliseconds) -> Command {
@@ -78,7 +85,7 @@ public struct SessionStore {
     ///
     /// What is stored as JSON is shown as it stands there, the other formats as JSON.
     public func show(_ id: Identifier) throws -> (value: String, left: Milliseconds?)? {
-        let reply = try connection.ask(Scripts.readSession(key: key.key(id), isHash: settings.format == .hash))
+        let reply = try connection.ask(Scripts.readSession(key: try self.key(id), isHash: settings.format == .hash))
         if let error = reply.errorText { throw StartupError(LinkMachine.sentence(error)) }
         guard let parts = reply.array, parts.count == 2, let value = try shown(parts[0]) else { return nil }
         let left = parts[1].integer ?? -1
@@ -103,7 +110,7 @@ public struct SessionStore {
     /// Ends a session: its key is deleted, and the gates, which watch it, close its connections.
     /// - Returns: false where there was none.
     public func end(_ id: Identifier) throws -> Bool {
-        let reply = try connection.ask(Command([Array("DEL".utf8), key.key(id)]))
+        let reply = try connection.ask(Command([Array("DEL".utf8), try self.key(id)]))
         if let error = reply.errorText { throw StartupError(LinkMachine.sentence(error)) }
         return reply.integer == 1
     }

@@ -124,7 +124,7 @@ public enum GateAssembly {
     private static func sessions(_ settings: Settings, _ roles: RoleOrder) throws(StartupError) -> SessionPolicy? {
         guard settings.sessions.enabled else { return nil }
         guard let key = SessionKey(settings.sessions.key) else {
-            throw StartupError("sessions.key: write a template with {id} in it, such as session:{id}.")
+            throw StartupError("sessions.key: write a template with one {id} or {sha256} in it, such as session:{id}.")
         }
         return SessionPolicy(
             key: key,

@@ -17,9 +17,6 @@ enum UnsupportedSettings {
             let verb = found.count == 1 ? "is" : "are"
             throw StartupError("\(found.joined(separator: ", ")) \(verb) not supported by this version: remove it.")
         }
-        if settings.sessions.key.contains("{sha256}") {
-            throw StartupError("sessions.key: {sha256} is not supported by this version: use {id}.")
-        }
         if settings.tokens.sources.contains(.firstMessage) {
             throw StartupError("tokens.sources: first_message is not supported by this version: remove it.")
         }
