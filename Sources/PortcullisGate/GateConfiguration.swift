@@ -41,6 +41,8 @@ public struct GateConfiguration: Sendable {
     public var sendQueue: Int
     /// Connections of the whole gate.
     public var connections: Int
+    /// What one source address may do.
+    public var throttle: AddressThrottle.Limits
     /// How long a condemned connection may take to go.
     public var closeDeadline: Milliseconds
     public var drainDeadline: Milliseconds
@@ -76,6 +78,7 @@ public struct GateConfiguration: Sendable {
         self.heartbeat = .seconds(25)
         self.sendQueue = 1 << 20
         self.connections = 19_000
+        self.throttle = AddressThrottle.Limits()
         self.closeDeadline = .seconds(2)
         self.drainDeadline = .seconds(5)
         self.drainRetryAfter = .seconds(10)

@@ -291,6 +291,7 @@ extension GateLoop: EngineDelegate {
         let slot = stream.slot
         wheel.remove(slot)
         leave(slot)
+        leaveThrottle(slot)
         lives[Int(slot)] = Live()
         connectionCount -= 1
         shared.connections.subtract(1, ordering: .relaxed)

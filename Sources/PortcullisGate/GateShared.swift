@@ -13,6 +13,8 @@ final class GateShared: Sendable {
     /// One a process, changed before the loops are told. A handshake asks it under this lock, which is held for a look-up in memory.
     let standing: Mutex<StandingDecisions>
     let status = Mutex(GateStatus())
+    /// One a process, so that the limits are exact however the kernel spreads an address over the loops.
+    let throttle: Mutex<AddressThrottle>
     /// How far Redis' clock is ahead of this machine's, in ms.
     let redisClock = Atomic<Int64>(0)
     /// Connections of all loops.
@@ -29,6 +31,10 @@ final class GateShared: Sendable {
         self.instance = instance
         self.mailboxes = mailboxes
         self.report = report
+        // Sources with connections are never forgotten: they get room of their own.
+        let room = configuration.throttle.connections > 0 ? configuration.connections : 0
+        let capacity = AddressThrottle.standardCapacity + room
+        throttle = Mutex(AddressThrottle(limits: configuration.throttle, capacity: capacity))
         standing = Mutex(
             StandingDecisions(
                 lifetimes: .init(

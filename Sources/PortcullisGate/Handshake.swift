@@ -29,7 +29,8 @@ extension GateLoop {
             pending.bytes = copy(bytes)
             lives[slot].pending = pending
         case .refused(let refusal):
-            refuse(stream, refusal)
+            let held = throttled(stream)
+            refuse(stream, held?.refusal ?? refusal, retryAfter: held?.retryAfter)
         case .complete(let length):
             handshake(stream, bytes, length)
         }
@@ -45,6 +46,8 @@ extension GateLoop {
     // MARK: - The credential
 
     private func handshake(_ stream: StreamID, _ bytes: Span<UInt8>, _ length: Int) {
+        // Before any credential is looked at; the request is read all the same, so that a page can be told.
+        let held = throttled(stream)
         var asked = PendingHandshake?.none
         do throws(Refusal) {
             let request = try UpgradeRequest(head, bytes, base: configuration.path)
@@ -55,6 +58,7 @@ extension GateLoop {
             pending.headLength = length
             asked = pending
             lives[Int(stream.slot)].resource = request.resource
+            if let held { throw held.refusal }
             try proceed(stream, bytes, pending)
         } catch {
             if let asked, asked.bytes.isEmpty, let request = asked.request,
@@ -62,7 +66,7 @@ extension GateLoop {
             {
                 asked.bytes = copy(bytes)
             }
-            refuse(stream, error, asked)
+            refuse(stream, held?.refusal ?? error, asked, retryAfter: held?.retryAfter)
         }
     }
 
@@ -306,7 +310,13 @@ extension GateLoop {
     // MARK: - Refusal
 
     /// Answers a handshake that is not admitted, over HTTP or as an opening that is closed at once.
-    func refuse(_ stream: StreamID, _ refusal: Refusal, _ known: PendingHandshake? = nil) {
+    /// - Parameter retryAfter: when another attempt may succeed, where that is known.
+    func refuse(
+        _ stream: StreamID,
+        _ refusal: Refusal,
+        _ known: PendingHandshake? = nil,
+        retryAfter: Milliseconds? = nil
+    ) {
         let slot = Int(stream.slot)
         guard isCurrent(stream), lives[slot].phase == .head || lives[slot].phase == .asking else { return }
         let pending = known ?? lives[slot].pending
@@ -316,13 +326,20 @@ extension GateLoop {
             configuration.refusal.opensAndCloses(refusal.outcome, request, pending.origin),
             appendOpening(pending, request)
         {
-            let retry = refusal.outcome.row.reconnect == .later ? configuration.drainRetryAfter : nil
+            let retry = refusal.outcome.row.reconnect == .later ? retryAfter ?? configuration.drainRetryAfter : nil
             Closing(refusal.outcome, retryAfter: retry)
                 .append(isVersion1: pending.subprotocol.isVersion1, to: &output)
         } else {
             output.removeAll(keepingCapacity: true)
-            HandshakeResponse.appendRefusal(refusal.outcome, requestID: Array(report.request.utf8), to: &output)
+            HandshakeResponse.appendRefusal(
+                refusal.outcome,
+                requestID: Array(report.request.utf8),
+                // Whole seconds, rounded up.
+                retryAfter: Int(((retryAfter?.count ?? 1000) + 999) / 1000),
+                to: &output
+            )
         }
+        countFailure(stream, refusal.outcome)
         shared.report(.refused(report, refusal))
         _ = registry.condemn(stream.slot)
         lives[slot].pending = nil

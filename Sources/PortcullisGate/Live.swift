@@ -29,6 +29,8 @@ struct Live {
     var addressHigh: UInt64 = 0
     var addressLow: UInt64 = 0
     var hasAddress = false
+    /// Whether it counts among the connections of its address.
+    var isCounted = false
     /// The resource it is bound to.
     var resource: Identifier?
     var frames = FrameState()

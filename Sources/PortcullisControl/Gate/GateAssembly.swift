@@ -57,6 +57,12 @@ public enum GateAssembly {
         gate.heartbeat = settings.limits.heartbeat.inMilliseconds
         gate.sendQueue = settings.limits.sendQueue
         gate.connections = try connections(settings)
+        gate.throttle = AddressThrottle.Limits(
+            failuresPerMinute: settings.limits.failuresPerMinute,
+            handshakesPerSecond: settings.limits.handshakesPerSecond,
+            connections: settings.limits.connectionsPerAddress,
+            throttlesPrivate: settings.limits.throttlePrivate
+        )
         gate.drainDeadline = settings.drain.deadline.inMilliseconds
         gate.drainRetryAfter = settings.drain.retryAfter.inMilliseconds
         gate.reportsAdmissions = settings.log.level <= .debug

@@ -5,9 +5,7 @@ enum UnsupportedSettings {
         "sessions.bind", "sessions.touch", "resources.step_up", "guarantee.freeze_limit",
         "guarantee.mode", "events.", "limits.messages_per_second", "limits.bytes_per_second", "limits.burst",
         "limits.control_per_second", "limits.connections_per_user", "limits.per_user_policy",
-        "limits.handshakes_per_second", "limits.failures_per_minute", "limits.connections_per_address",
-        "limits.throttle_private", "proxy.", "tokens.cache", "tls.", "admin_keys_file", "audit.", "anomalies.",
-        "sessions.sweep",
+        "proxy.", "tokens.cache", "tls.", "admin_keys_file", "audit.", "anomalies.", "sessions.sweep",
     ]
 
     /// A sentence for the keys that are set and would do nothing.

@@ -1,0 +1,62 @@
+import PortcullisCore
+import PortcullisReactor
+import Synchronization
+
+/// The limits by source address, where the gate asks them: once a handshake, once a failure, and once the end of a counted connection.
+/// An exempt address and limits that are off take no lock.
+extension GateLoop {
+    /// A handshake that is one too many of its source.
+    struct Held {
+        let refusal: Refusal
+        let retryAfter: Milliseconds?
+    }
+
+    private func source(_ slot: Int) -> AddressThrottle.Source? {
+        configuration.throttle.source(lives[slot].address)
+    }
+
+    /// Counts a handshake whose head has come; what it is refused with where its source has had its share.
+    func throttled(_ stream: StreamID) -> Held? {
+        let slot = Int(stream.slot)
+        guard let source = source(slot) else { return nil }
+        let now = now
+        switch shared.throttle.withLock({ $0.enter(source, now: now) }) {
+        case .admitted:
+            lives[slot].isCounted = configuration.throttle.connections > 0
+            return nil
+        case .rateLimited(let wait):
+            let refusal = Refusal(.rateLimited, "too many handshakes or failures of one address")
+            return Held(refusal: refusal, retryAfter: wait)
+        case .tooManyConnections:
+            let refusal = Refusal(.tooManyConnections, "limits.connections_per_address is reached")
+            return Held(refusal: refusal, retryAfter: nil)
+        }
+    }
+
+    func countFailure(_ stream: StreamID, _ outcome: Outcome) {
+        guard outcome.isFailure, let source = source(Int(stream.slot)) else { return }
+        let now = now
+        shared.throttle.withLock { $0.failed(source, now: now) }
+    }
+
+    /// The connection's socket is gone.
+    func leaveThrottle(_ slot: UInt32) {
+        guard lives[Int(slot)].isCounted, let source = source(Int(slot)) else { return }
+        shared.throttle.withLock { $0.left(source) }
+    }
+}
+
+extension Outcome {
+    /// Whether a refusal counts towards `limits.failures_per_minute`: a handshake that is malformed (400, 431) or too slow (408), and a
+    /// credential that is missing, not accepted or not enough (401, 403).
+    ///
+    /// A forbidden origin does not count: any page could send its visitors' browsers here until their addresses were shut out. Nor does
+    /// what a client can do nothing about (503), what this throttle itself refuses (429), or a wrong path or method of probing (404, 413,
+    /// 426).
+    fileprivate var isFailure: Bool {
+        switch self {
+        case .originForbidden: false
+        default: [400, 401, 403, 408, 431].contains(row.status)
+        }
+    }
+}
