@@ -4,6 +4,8 @@ public enum Credential: Equatable, Sendable {
     case token([UInt8], source: TokenSource)
     /// The id of a server session, as it stood in the cookie.
     case session(Identifier)
+    /// The id of a server session from a signed cookie, with the signature, which nobody has verified yet.
+    case signedSession(Identifier, signature: [UInt8])
     /// A one-time ticket.
     case ticket(Identifier)
 }
@@ -29,7 +31,7 @@ extension Credential {
     public var kind: CredentialKind {
         switch self {
         case .token: .token
-        case .session: .session
+        case .session, .signedSession: .session
         case .ticket: .ticket
         }
     }

@@ -84,6 +84,19 @@ public final class Identity: Sendable {
         self.permissions = permissions
     }
 
+    /// The same of a credential that does not say when it was issued or when it ends, but of which that is known.
+    public func dated(issued: WallTime?, expires: WallTime?) -> Identity {
+        Identity(
+            text: text,
+            ends: ends,
+            issued: issued,
+            expires: expires,
+            authenticated: authenticated,
+            kind: kind,
+            permissions: permissions
+        )
+    }
+
     private func range(of field: Field) -> Range<Int> {
         let start = field.rawValue == 0 ? 0 : Int(ends[field.rawValue - 1])
         return start..<Int(ends[field.rawValue])

@@ -59,12 +59,25 @@ public enum Base64 {
 
     /// The bytes of a URL-safe text without padding (section 5); nil where it is none.
     public static func decodeURLSafe(_ range: Range<Int>, of text: Span<UInt8>) -> [UInt8]? {
+        decode(range, of: text, urlSafeValue)
+    }
+
+    /// The bytes of a text of the standard alphabet whose padding was left out; nil where it is none.
+    static func decodeUnpadded(_ range: Range<Int>, of text: Span<UInt8>) -> [UInt8]? {
+        decode(range, of: text, value)
+    }
+
+    private static func decode(
+        _ range: Range<Int>,
+        of text: Span<UInt8>,
+        _ value: (UInt8) -> UInt32?
+    ) -> [UInt8]? {
         guard range.count % 4 != 1 else { return nil }
         var decoded: [UInt8] = []
         decoded.reserveCapacity(range.count / 4 * 3 + 2)
         var (group, bits): (UInt32, UInt32) = (0, 0)
         for at in range {
-            guard let value = urlSafeValue(text[at]) else { return nil }
+            guard let value = value(text[at]) else { return nil }
             group = group << 6 | value
             bits += 6
             if bits >= 8 {

@@ -10,6 +10,8 @@ public struct CredentialSource: Equatable, Sendable {
     public var tokenCookie: [UInt8]?
     /// The cookie that holds a session id (`sessions.cookie`); nil where sessions are off.
     public var sessionCookie: [UInt8]?
+    /// Whether session cookies are signed as Express signs them (`sessions.cookie_secret`); then unsigned ones are refused.
+    public var signsSessions: Bool
     /// The longest token (`limits.token`).
     public var longestToken: Int
 
@@ -18,12 +20,14 @@ public struct CredentialSource: Equatable, Sendable {
         tickets: Bool = true,
         tokenCookie: [UInt8]? = nil,
         sessionCookie: [UInt8]? = Array("session_id".utf8),
+        signsSessions: Bool = false,
         longestToken: Int = 8 * 1024
     ) {
         self.tokens = tokens
         self.tickets = tickets
         self.tokenCookie = tokens.contains(.cookie) ? tokenCookie : nil
         self.sessionCookie = sessionCookie
+        self.signsSessions = signsSessions
         self.longestToken = longestToken
     }
 
@@ -54,7 +58,8 @@ public struct CredentialSource: Equatable, Sendable {
         switch explicit ?? sessionID ?? cookieToken {
         case .token(let range, let source): return .token(try token(range, source, bytes), source: source)
         case .ticket(let range): return .ticket(try ticket(range, bytes))
-        case .session(let range): return .session(try session(range, bytes))
+        case .session(let range):
+            return signsSessions ? try signedSession(range, bytes) : .session(try session(range, bytes))
         case nil:
             if tokens.contains(.firstMessage), request.offersVersion1 { return nil }
             throw Refusal(.missingCredential, "no credential where one may stand")
@@ -181,5 +186,20 @@ public struct CredentialSource: Equatable, Sendable {
             throw Refusal(.unknownSession, "the session cookie can be no id")
         }
         return Identifier(bytes: bytes.copy(range))
+    }
+
+    /// `s:<id>.<HMAC-SHA-256>`, the code in base64 without its padding, all of it percent-encoded (the packages cookie-signature and
+    /// cookie, which Express uses).
+    private func signedSession(_ range: Range<Int>, _ bytes: Span<UInt8>) throws(Refusal) -> Credential {
+        let refusal = Refusal(.unknownSession, "the session cookie is not a signed one")
+        // Two letters, an id, a dot and 43 digits, each perhaps as an escape.
+        guard range.count <= 3 * (2 + 255 + 1 + 43), let decoded = PercentEncoding.decode(range, of: bytes) else {
+            throw refusal
+        }
+        let text = decoded.span
+        guard text.hasPrefix(decoded.indices, "s:"), let dot = decoded.lastIndex(of: UInt8(ascii: ".")),
+            let signature = Base64.decodeUnpadded(dot + 1..<decoded.count, of: text), signature.count == 32
+        else { throw refusal }
+        return .signedSession(try session(2..<dot, text), signature: signature)
     }
 }

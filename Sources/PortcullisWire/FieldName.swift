@@ -15,6 +15,8 @@ public enum FieldName: UInt8, Sendable {
     /// One of the two above with an underscore, which some gateways take for the same.
     case disguisedFraming
     case forwardedFor
+    case userAgent
+    case deviceID
     case other
 
     /// Names are case-insensitive (RFC 9110, section 5.1). Their lengths are nearly all different, so that one comparison decides.
@@ -26,6 +28,8 @@ public enum FieldName: UInt8, Sendable {
         case 6 where matches("origin"): self = .origin
         case 7 where matches("upgrade"): self = .upgrade
         case 10 where matches("connection"): self = .connection
+        case 10 where matches("user-agent"): self = .userAgent
+        case 11 where matches("x-device-id"): self = .deviceID
         case 13 where matches("authorization"): self = .authorization
         case 14 where matches("content-length"): self = .contentLength
         case 14 where matches("content_length"): self = .disguisedFraming

@@ -57,7 +57,7 @@ extension Credential {
     /// Whether the browser adds it by itself, whichever page asks.
     public var isAmbient: Bool {
         switch self {
-        case .session, .token(_, .cookie): true
+        case .session, .signedSession, .token(_, .cookie): true
         case .token, .ticket: false
         }
     }

@@ -41,8 +41,12 @@ public struct SessionCodec: Sendable {
         self.roles = roles
         userPath = Self.path(userField, format)
         createdPath = Self.path(createdField, format)
-        wanted = Set([userPath, createdPath].compactMap(\.first) + ["device", "tenant", "auth_time", "permissions"])
+        wanted = Set([userPath, createdPath].compactMap(\.first) + Self.fields)
     }
+
+    private static let fields: [Identifier] = [
+        "device", "tenant", "auth_time", "permissions", "ip", "user_agent_hash", "mfa_verified", "cookie",
+    ]
 
     private static func path(_ text: String, _ format: SessionFormat) -> [Identifier] {
         format == .hash ? [Identifier(text)] : text.split(separator: ".").map { Identifier(String($0)) }
@@ -59,12 +63,12 @@ public struct SessionCodec: Sendable {
         id: Identifier,
         expires: WallTime?,
         _ json: inout StrictJSON
-    ) throws(Refusal) -> Identity {
+    ) throws(Refusal) -> ServerSession {
         let session = try session(stored, &json)
         var ids: [Identity.Field: Identifier] = [.session: id]
         if let device = try identifier("device", session) { ids[.device] = device }
         if let tenant = try identifier("tenant", session) { ids[.tenant] = tenant }
-        return Identity(
+        let identity = Identity(
             user: try user(session),
             ids: ids,
             issued: Self.time(session.value(at: createdPath)),
@@ -72,6 +76,13 @@ public struct SessionCodec: Sendable {
             authenticated: Self.time(session.value(at: ["auth_time"])),
             kind: .session,
             permissions: permissions(session)
+        )
+        return ServerSession(
+            identity: identity,
+            address: try identifier("ip", session),
+            userAgentHash: try identifier("user_agent_hash", session),
+            isMFAVerified: Self.isVerified(session.value(at: ["mfa_verified"])),
+            life: Self.life(session.value(at: ["cookie", "originalMaxAge"]))
         )
     }
 
@@ -118,7 +129,7 @@ public struct SessionCodec: Sendable {
             if name == "permissions" {
                 try parse(bytes, "permissions", &json)
                 value = SessionValue(json, 0, bytes)
-            } else if name == "auth_time" || createdPath == [name] {
+            } else if name == "auth_time" || name == "mfa_verified" || createdPath == [name] {
                 value = Self.number(bytes, &json) ?? value
             }
             members.append(SessionValue.Member(name: name, value: value))
@@ -129,7 +140,7 @@ public struct SessionCodec: Sendable {
     private static func number(_ bytes: [UInt8], _ json: inout StrictJSON) -> SessionValue? {
         do throws(JSONError) {
             try json.parse(bytes.span)
-            return json.kind(of: 0) == .number ? SessionValue(json, 0, bytes) : nil
+            return [.number, .bool].contains(json.kind(of: 0)) ? SessionValue(json, 0, bytes) : nil
         } catch {
             return nil
         }
@@ -144,7 +155,7 @@ public struct SessionCodec: Sendable {
         case .text(let text): id = text
         // Databases number their users; the number's digits are the id.
         case .number(_, let digits): id = digits.map { Identifier(bytes: $0) }
-        case .time, .members, .other: id = nil
+        case .time, .members, .flag, .other: id = nil
         }
         guard let id, id.isWellFormed else { throw Refusal(.unknownSession, "The session's user is no valid id.") }
         return id
@@ -163,8 +174,24 @@ public struct SessionCodec: Sendable {
         case .number(let number, _): WallTime(secondsOrMilliseconds: number)
         case .text(let text): WallTime(rfc3339: text.description)
         case .time(let time): time
-        case .absent, .members, .other: nil
+        case .absent, .members, .flag, .other: nil
         }
+    }
+
+    /// A flag, a number that is not 0, or the time at which it happened; what can't be read counts as not verified.
+    private static func isVerified(_ value: SessionValue) -> Bool? {
+        switch value {
+        case .absent: nil
+        case .flag(let flag): flag
+        case .number(let number, _): number > 0
+        case .text, .time: time(value) != nil
+        case .members, .other: false
+        }
+    }
+
+    private static func life(_ value: SessionValue) -> Milliseconds? {
+        guard case .number(let number, _) = value, number >= 1, number < 1e15 else { return nil }
+        return Milliseconds(Int64(number))
     }
 
     private func permissions(_ session: SessionValue) -> [Identifier: Role] {

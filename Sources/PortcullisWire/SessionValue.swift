@@ -8,7 +8,8 @@ enum SessionValue: Equatable {
     case number(Double, digits: [UInt8]?)
     case time(WallTime)
     case members([Member])
-    /// What no field of a session is: a flag, a list, raw bytes.
+    case flag(Bool)
+    /// What no field of a session is: a list, raw bytes.
     case other
 
     struct Member: Equatable {
@@ -35,7 +36,8 @@ enum SessionValue: Equatable {
     init(_ json: StrictJSON, _ node: Int, _ bytes: [UInt8], wanted: Set<Identifier>? = nil) {
         switch json.kind(of: node) {
         case .null: self = .absent
-        case .bool, .array: self = .other
+        case .bool: self = json.bool(node, in: bytes.span).map { .flag($0) } ?? .other
+        case .array: self = .other
         case .number:
             self = .number(
                 json.number(node, in: bytes.span) ?? .nan,
@@ -62,7 +64,8 @@ enum SessionValue: Equatable {
     init(_ value: MessagePackValue, wanted: Set<Identifier>? = nil) {
         switch value {
         case .null: self = .absent
-        case .flag, .array, .data: self = .other
+        case .flag(let flag): self = .flag(flag)
+        case .array, .data: self = .other
         case .integer(let number): self = .number(Double(number), digits: Array(String(number).utf8))
         case .unsigned(let number): self = .number(Double(number), digits: Array(String(number).utf8))
         case .float(let number): self = .number(number, digits: nil)

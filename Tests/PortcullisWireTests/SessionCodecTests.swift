@@ -11,7 +11,7 @@ import Testing
     ) throws(Refusal) -> Identity {
         var parser = StrictJSON()
         return try SessionCodec(userField: user, createdField: created, roles: .standard)
-            .decode(.string(Array(json.utf8)), id: "sid", expires: expires, &parser)
+            .decode(.string(Array(json.utf8)), id: "sid", expires: expires, &parser).identity
     }
 
     @Test func everythingThatItKnows() throws {
@@ -109,7 +109,7 @@ import Testing
     ) throws(Refusal) -> Identity {
         var parser = StrictJSON()
         return try SessionCodec(format: format, userField: user, createdField: "created_at", roles: .standard)
-            .decode(stored, id: "sid", expires: nil, &parser)
+            .decode(stored, id: "sid", expires: nil, &parser).identity
     }
 
     private func hash(_ words: String...) -> StoredSession {
