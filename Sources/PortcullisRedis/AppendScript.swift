@@ -166,8 +166,8 @@ public enum AppendScript {
     private static func sharedKey(_ revocation: Decision.Revocation) -> [UInt8]? {
         let ids = revocation.select.ids
         guard ids.count == 1, revocation.select.network == nil, revocation.except == nil else { return nil }
-        if let token = ids[.token] { return Array("revoked:".utf8) + token.bytes }
-        if let hash = ids[.tokenHash] { return Array("jwt_blacklist:".utf8) + hash.bytes }
+        if let token = ids[.token] { return SharedKeys.revoked(token) }
+        if let hash = ids[.tokenHash] { return SharedKeys.blacklisted(hash) }
         return nil
     }
 

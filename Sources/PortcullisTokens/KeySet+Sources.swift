@@ -9,11 +9,18 @@ extension KeySet {
     /// - Parameter algorithm: one of HS256, HS384 and HS512; nil for HS256.
     /// - Throws: where others than the owner may read it, or ``VerificationKey`` refuses it.
     public static func secretFile(_ path: String, algorithm: Algorithm? = nil) throws(KeyError) -> KeySet {
+        let source = "The secret in \(path)"
+        let secret = try secretBytes(path)
+        let key = try VerificationKey(secret: secret.span, algorithm: algorithm ?? .hs256, source: source)
+        return try KeySet([key])
+    }
+
+    /// The bytes of a file with a secret, one trailing newline aside, unjudged.
+    /// - Throws: where others than the owner may read it.
+    public static func secretBytes(_ path: String) throws(KeyError) -> [UInt8] {
         let file = try KeyFile(path)
         try file.requirePrivate()
-        let source = "The secret in \(path)"
-        let key = try VerificationKey(secret: file.secret.span, algorithm: algorithm ?? .hs256, source: source)
-        return try KeySet([key])
+        return file.secret
     }
 
     /// The key of a PEM file (a public key, a certificate, or a private key, whose public half is used), or the keys of a JWK file.

@@ -1,7 +1,7 @@
 import PortcullisCrypto
 
 /// HMAC secrets that stand in public lists, documentation and examples: whoever reads those could sign for them.
-enum KnownSecrets {
+public enum KnownSecrets {
     private static let prefixes: [UInt64] = {
         // A static string's bytes live as long as the process; the pointer does not leave the closure.
         let text = table.withUTF8Buffer { Array($0) }
@@ -12,7 +12,7 @@ enum KnownSecrets {
     }()
 
     /// Whether the secret is known, as it is or without the blanks and line ends behind it.
-    static func contains(_ secret: Span<UInt8>) -> Bool {
+    public static func contains(_ secret: Span<UInt8>) -> Bool {
         var end = secret.count
         while end > 0, [0x20, 0x09, 0x0A, 0x0D].contains(secret[end - 1]) { end -= 1 }
         return holds(secret) || (end < secret.count && holds(secret.extracting(first: end)))
