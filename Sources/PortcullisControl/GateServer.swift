@@ -32,6 +32,7 @@ public enum GateServer {
             )
         }
 
+        if let weakness = try CookieSecret.weakness(settings.sessions) { logger.warning("\(weakness)") }
         var services: [any Service] = []
         let redis: RedisURL
         var embedded: EmbeddedRedis?

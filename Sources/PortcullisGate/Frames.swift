@@ -21,7 +21,7 @@ extension GateLoop {
     }
 
     /// One pong may wait: a client that does not read gets no more (RFC 6455, section 5.5.3 allows to answer the last ping only).
-    private func pong(_ stream: StreamID, _ payload: [UInt8]) {
+    func pong(_ stream: StreamID, _ payload: [UInt8]) {
         guard engine.queued(stream) == 0 else { return }
         output.removeAll(keepingCapacity: true)
         FrameWriter.appendPong(payload.span, to: &output)
@@ -36,6 +36,7 @@ extension GateLoop {
     }
 
     private func messageReceived(_ slot: UInt32, _ kind: MessageKind, _ payload: [UInt8]) {
+        if configuration.sessions?.touches == true { sessionUsed(slot) }
         guard lives[Int(slot)].isVersion1 else { return relayRaw(slot, kind, payload) }
         guard kind == .text else {
             return condemn(slot, Closing(.unsupportedData))

@@ -1,4 +1,5 @@
 public import PortcullisCore
+public import PortcullisCrypto
 public import PortcullisReactor
 public import PortcullisRedis
 public import PortcullisTokens
@@ -23,6 +24,10 @@ public struct GateConfiguration: Sendable {
     public var appendPolicy: AppendScript.Policy
 
     public var tokens: TokenPolicy
+    /// Whether the keys that other services share are asked about each token (`tokens.shared_keys`).
+    public var asksSharedKeys: Bool
+    /// Whether a token must be among the active ones in Redis (`tokens.mode: hybrid`).
+    public var asksActiveTokens: Bool
     public var credentials: CredentialSource
     public var origins: OriginPolicy
     public var refusal: RefusalStyle
@@ -32,6 +37,8 @@ public struct GateConfiguration: Sendable {
     public var roles: RoleOrder
     /// The role of everybody on every resource; nil: none.
     public var defaultRole: Role?
+    /// The resources that need a fresh sign-in.
+    public var stepUp: StepUp
 
     public var headLimits: HeadLimits
     public var messageLimits: MessageLimits
@@ -63,6 +70,8 @@ public struct GateConfiguration: Sendable {
         self.lease = .seconds(5)
         self.appendPolicy = .init()
         self.tokens = tokens
+        self.asksSharedKeys = false
+        self.asksActiveTokens = false
         self.credentials = CredentialSource()
         self.origins = .sameOrigin
         self.refusal = .auto
@@ -72,6 +81,7 @@ public struct GateConfiguration: Sendable {
         )
         self.roles = .standard
         self.defaultRole = nil
+        self.stepUp = StepUp()
         self.headLimits = HeadLimits()
         self.messageLimits = MessageLimits()
         self.handshake = .seconds(5)
@@ -101,10 +111,21 @@ public struct SessionPolicy: Sendable {
     public var codec: SessionCodec
     /// Older sessions are refused (`sessions.longest_life`).
     public var longestLife: Milliseconds
+    /// The secret of signed cookies; nil where they are not signed.
+    public var cookieKey: HMACKey?
+    public var bind: SessionBinding
+    /// Whether a session in use is renewed (`sessions.touch`).
+    public var touches: Bool
+    /// The time in which every session is read again once (`sessions.sweep`).
+    public var sweep: Milliseconds
 
     public init(key: SessionKey, codec: SessionCodec, longestLife: Milliseconds = .seconds(30 * 86400)) {
         self.key = key
         self.codec = codec
         self.longestLife = longestLife
+        cookieKey = nil
+        bind = []
+        touches = false
+        sweep = .seconds(30)
     }
 }

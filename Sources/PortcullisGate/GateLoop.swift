@@ -1,4 +1,5 @@
 import PortcullisCore
+import PortcullisCrypto
 import PortcullisReactor
 import PortcullisTokens
 import PortcullisWire
@@ -18,6 +19,13 @@ final class GateLoop {
     var head = RequestHead()
     var json = StrictJSON(maximumDepth: 32)
     let frameReader: FrameReader
+    /// For connections that nobody has vouched for yet: they may send a token, and no more.
+    let firstFrameReader: FrameReader
+    /// Verifies signed session cookies; nil where they are not signed.
+    let cookieContext: HMACContext?
+    /// Whom the sessions of live connections were presented by, where `sessions.bind` asks for it.
+    var boundClients: [UInt32: BoundClient] = [:]
+    var sessionCare: SessionCare
 
     var registry = Registry()
     var rooms = Rooms()
@@ -57,8 +65,16 @@ final class GateLoop {
         engine = try Engine(waker: mailbox.waker, listener: listener)
         verifier = TokenVerifier(configuration.tokens)
         frameReader = FrameReader(.server, limits: configuration.messageLimits)
+        // A token as a JSON string in a JSON object: escapes may make it six times as long.
+        let first = configuration.credentials.longestToken.multipliedClamped(by: 6).addingClamped(1024)
+        firstFrameReader = FrameReader(
+            .server,
+            limits: MessageLimits(bytes: first, fragments: 16, emptyContinuations: 4)
+        )
+        cookieContext = configuration.sessions?.cookieKey.flatMap { try? HMACContext($0) }
         now = BootTime(nanoseconds: Clock.boot())
         wall = WallTime(milliseconds: Clock.wall())
+        sessionCare = SessionCare(now: now)
         began = now
         wheel = SweepWheel(now: now)
         lease = Lease(length: configuration.lease)
@@ -120,6 +136,7 @@ final class GateLoop {
         case .enforced(let enforced): uplink?.enforced(enforced)
         case .queried(let id, let rows, let spared, let more): uplink?.queried(id, rows, spared, more)
         case .readSession(let session): uplink?.readSession(session)
+        case .touchSession(let session, let least): uplink?.touchSession(session, least: least)
         case .drained(let loop): uplink?.loopDrained(loop)
         case .resolved(let endpoints, let kind, let failure): uplink?.resolved(endpoints, kind, failure)
         }
@@ -147,6 +164,7 @@ final class GateLoop {
         switch lives[Int(slot)].phase {
         case .vacant: break
         case .head: refuse(stream, Refusal(.handshakeTimeout, "the request head did not come in time"))
+        case .authenticating: refuse(stream, Refusal(.authenticationTimeout, "the first message did not come in time"))
         case .asking: refuse(stream, Refusal(.storeUnavailable, "Redis did not answer in time"))
         case .live: checkLife(slot)
         case .closing: engine.close(stream)
@@ -223,7 +241,7 @@ final class GateLoop {
             guard let stream = drainQueue.popLast(), isCurrent(stream) else { continue }
             switch lives[Int(stream.slot)].phase {
             case .live: condemn(stream.slot, Closing(.shuttingDown, retryAfter: jitteredRetry()))
-            case .asking: refuse(stream, Refusal(.draining, "the gate is shutting down"))
+            case .authenticating, .asking: refuse(stream, Refusal(.draining, "the gate is shutting down"))
             case .head: engine.close(stream)
             case .vacant, .closing: break
             }
@@ -274,6 +292,7 @@ extension GateLoop: EngineDelegate {
         }
         switch lives[Int(stream.slot)].phase {
         case .head: headReceived(stream, bytes)
+        case .authenticating: firstMessageReceived(stream, bytes)
         case .asking: keepEarly(stream, bytes)
         case .live: framesReceived(stream, bytes)
         // Closing means stopping: read, so that the close frame is not destroyed by a reset, and thrown away.
@@ -292,6 +311,7 @@ extension GateLoop: EngineDelegate {
         wheel.remove(slot)
         leave(slot)
         leaveThrottle(slot)
+        if !boundClients.isEmpty { boundClients[slot] = nil }
         lives[Int(slot)] = Live()
         connectionCount -= 1
         shared.connections.subtract(1, ordering: .relaxed)
@@ -305,6 +325,7 @@ extension GateLoop: EngineDelegate {
         sweep()
         drainSlice()
         closeSlice()
+        careForSessions()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
         if due.count == Self.deadlinesPerTurn || !massCloses.isEmpty { return 0 }

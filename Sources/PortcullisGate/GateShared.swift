@@ -20,6 +20,7 @@ final class GateShared: Sendable {
     /// Connections of all loops.
     let connections = Atomic<Int>(0)
     let requests = Atomic<UInt64>(0)
+    let hasWarnedOfCreation = Atomic<Bool>(false)
 
     init(
         _ configuration: GateConfiguration,

@@ -8,6 +8,8 @@ struct Live {
         case vacant
         /// The request head is awaited. Exits: asking, live, closing.
         case head
+        /// The opening is answered, and the credential is awaited as the first message. Exits: asking, live, closing.
+        case authenticating
         /// Redis is asked about the credential or the permission. Exits: live, closing.
         case asking
         /// Exits: closing.
@@ -22,6 +24,8 @@ struct Live {
     var isVersion1 = false
     /// Whether a ping has been sent since the connection was last heard.
     var wasPinged = false
+    /// Whether a message came since its session was renewed last (`sessions.touch`).
+    var wasUsed = false
     /// When its credential ends, by the clock that no step of the wall clock moves.
     var ends: BootTime?
     /// When it was last heard, in wheel ticks since the loop began.
@@ -53,6 +57,18 @@ final class PendingHandshake {
     var origin = OriginPolicy.Verdict.absent
     var kind = CredentialKind.none
     var identity: Identity?
+    /// The server session that it presents.
+    var session: Identifier?
+    /// What the session may be bound to.
+    var client: BoundClient?
+    /// Whether the session knows of a second factor; nil: it does not say.
+    var isMFAVerified: Bool?
+    /// How long the session lives from one use to the next, where it says so.
+    var sessionLife: Milliseconds?
+    /// The version that the token claims (`ver`).
+    var version: Int64?
+    /// Whether the opening is answered already: the credential came, or is to come, as the first message.
+    var isUpgraded = false
 
     /// A client that sends this much before it has an answer is not waiting for one.
     static let maximumEarly = 64 << 10

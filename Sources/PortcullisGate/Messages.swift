@@ -1,5 +1,6 @@
 import PortcullisCore
 import PortcullisReactor
+import PortcullisRedis
 import PortcullisWire
 
 /// What comes into a loop's mailbox.
@@ -25,6 +26,8 @@ enum LoopMessage: Sendable {
     case enforced(Enforced)
     case queried(id: String, rows: [[UInt8]], spared: Int, more: Bool)
     case readSession(Identifier)
+    /// A session is in use: its time to live begins anew.
+    case touchSession(Identifier, least: Milliseconds?)
     case drained(loop: Int)
     case resolved([Endpoint], Uplink.Kind, failure: String?)
 }
@@ -64,6 +67,9 @@ struct Enforced: Sendable {
 /// What a loop needs to know from Redis.
 enum Question: Sendable {
     case session(Identifier)
+    /// When a session that does not say when it was made was seen first.
+    case firstSeen(Identifier, left: Milliseconds?)
+    case token(TokenCheck)
     case permission(user: Identifier, resource: Identifier)
     /// Taken, so that it opens one connection on one gate.
     case ticket(Identifier)
@@ -72,6 +78,8 @@ enum Question: Sendable {
 /// What Redis said.
 enum Answer: Sendable {
     case session(SessionState)
+    case firstSeen(WallTime)
+    case token(TokenCheck.Answer)
     /// What the ticket holds; nil: there is none, or it has been used.
     case ticket([UInt8]?)
     /// The stored grant, as it stands in `P:perm:<user>`.

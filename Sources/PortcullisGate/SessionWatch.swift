@@ -15,10 +15,16 @@ extension GateLoop {
         for slot in slots {
             guard let old = registry.identity(slot) else { continue }
             do throws(Refusal) {
-                let new = try identity(of: id, state, policy)
-                guard new.matches(.user, old) else { throw Refusal(.sessionEnded, "another user") }
-                try takeOver(slot, new)
+                let new = try session(id, state, policy)
+                guard new.identity.matches(.user, old) else { throw Refusal(.sessionEnded, "another user") }
+                let client = boundClients[slot] ?? lives[Int(slot)].pending?.client
+                try checkBinding(new, stream(slot), client, policy)
+                try takeOver(slot, new, policy)
             } catch {
+                if error.outcome == .bindingMismatch || error.outcome == .reauthenticationRequired {
+                    end(slot, error)
+                    continue
+                }
                 // Redis forgets an expired key and tells that as it tells a deletion: the connection's own clock knows better.
                 if lives[Int(slot)].phase == .asking {
                     refuse(stream(slot), Refusal(.unknownSession, "the session ended during the handshake"))
@@ -30,12 +36,32 @@ extension GateLoop {
         }
     }
 
+    /// Refuses a handshake that is not through, or closes the connection.
+    private func end(_ slot: UInt32, _ refusal: Refusal) {
+        if lives[Int(slot)].phase == .asking {
+            refuse(stream(slot), refusal)
+        } else {
+            condemn(slot, Closing(refusal.outcome))
+        }
+    }
+
     /// The session says something new of the same user.
-    private func takeOver(_ slot: UInt32, _ new: Identity) throws(Refusal) {
+    private func takeOver(_ slot: UInt32, _ session: ServerSession, _ policy: SessionPolicy) throws(Refusal) {
+        var new = session.identity
+        // One that does not say when it was made is as old as it was before.
+        if new.issued == nil, let issued = registry.identity(slot)?.issued {
+            new = try lasting(new.dated(issued: issued, expires: new.expires), policy)
+        }
         registry.update(slot, new)
         if lives[Int(slot)].phase == .asking {
             lives[Int(slot)].pending?.identity = new
+            lives[Int(slot)].pending?.isMFAVerified = session.isMFAVerified
             return
+        }
+        if let resource = lives[Int(slot)].resource, configuration.stepUp.marks(resource),
+            session.isMFAVerified == false || new.authenticated == nil
+        {
+            throw Refusal(.reauthenticationRequired, "the session has lost its sign-in")
         }
         lives[Int(slot)].ends = nil
         setLifeDeadline(slot)

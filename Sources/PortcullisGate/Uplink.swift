@@ -13,6 +13,9 @@ final class Uplink {
         case tracking
         case session(Identifier, StreamID, loop: Int)
         case watchedSession(Identifier)
+        case firstSeen(StreamID, loop: Int)
+        case touch
+        case token(StreamID, loop: Int)
         case permission(StreamID, loop: Int)
         case ticket(StreamID, loop: Int)
         case standing
@@ -92,8 +95,13 @@ final class Uplink {
     /// The ids behind keys that hold only their hash (`sessions.key`).
     var sessionKeys: SessionKeyBook
 
+    /// Whether it was told on this link that sessions can't be renewed.
+    private var hasToldOfTouch = false
+
     static let channelCount = 3
     private static let mostSessionsToRead = 100_000
+    /// Questions of handshakes that may wait for Redis: what is more is refused, and comes again.
+    private static let mostQuestions = 50_000
 
     init(_ loop: GateLoop) {
         self.loop = loop
@@ -271,7 +279,8 @@ final class Uplink {
 
     private func abandon(_ ask: Ask) {
         switch ask {
-        case .session(_, let stream, let loop), .permission(let stream, let loop), .ticket(let stream, let loop):
+        case .session(_, let stream, let loop), .firstSeen(let stream, let loop), .token(let stream, let loop),
+            .permission(let stream, let loop), .ticket(let stream, let loop):
             tell(loop, .answered(stream, .unavailable("Redis could not be asked to the end")))
         case .goodbye: hasSaidGoodbye = true
         case .adoption(let adoption): keep(adoption)
@@ -281,6 +290,7 @@ final class Uplink {
 
     private func ready(_ kind: Kind) {
         self[kind].lossWasTold = false
+        hasToldOfTouch = false
         if kind == .subscription, let stream = subscription.stream {
             var bytes: [UInt8] = []
             Command("CLIENT", "ID").encode(into: &bytes)
@@ -303,17 +313,39 @@ final class Uplink {
         guard command.machine.isReady else {
             return tell(loop, .answered(stream, .unavailable("Redis is not connected")))
         }
+        guard pending.count < Self.mostQuestions else {
+            return tell(loop, .answered(stream, .unavailable("too many questions wait for Redis")))
+        }
         switch question {
         case .session(let id): readSession(id, .session(id, stream, loop: loop))
         case .permission(let user, let resource):
             let key = keys.permissions(of: user)
             pending.append(Command([Array("HGET".utf8), key, resource.bytes]), .permission(stream, loop: loop))
-        case .ticket(let ticket):
-            guard let key = keys.ticket(ticket) else {
-                return tell(loop, .answered(stream, .unavailable("the ticket cannot be hashed")))
+        case .firstSeen(let session, let left):
+            guard let key = keys.first(session), let policy = configuration.sessions else {
+                return hashFailed(stream, loop)
             }
+            let command = Scripts.firstSeen(key: key, left: left, longest: policy.longestLife)
+            pending.append(command, .firstSeen(stream, loop: loop))
+        case .token(let check):
+            guard let command = check.command(keys) else { return hashFailed(stream, loop) }
+            pending.append(command, .token(stream, loop: loop))
+        case .ticket(let ticket):
+            guard let key = keys.ticket(ticket) else { return hashFailed(stream, loop) }
             pending.append(Command([Array("GETDEL".utf8), key]), .ticket(stream, loop: loop))
         }
+    }
+
+    private func hashFailed(_ stream: StreamID, _ loop: Int) {
+        tell(loop, .answered(stream, .unavailable("OpenSSL has no SHA-256")))
+    }
+
+    /// A session is in use. Redis tells of the change, as of any other, and it is read again.
+    func touchSession(_ id: Identifier, least: Milliseconds?) {
+        guard command.machine.isReady, pending.count < Self.mostQuestions,
+            let key = configuration.sessions?.key.key(id), let life = keys.life(key)
+        else { return }
+        pending.append(Scripts.touch(key: key, life: life, least: least), .touch)
     }
 
     /// Reads a session that is held, so that its connections learn what it says now.
@@ -354,6 +386,9 @@ final class Uplink {
             if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
         case .session(let id, let stream, let loop): sessionRead(id, value, stream, loop: loop)
         case .watchedSession(let id): watchedSessionRead(id, value)
+        case .firstSeen(let stream, let loop): tell(loop, .answered(stream, time(value)))
+        case .touch: touched(value)
+        case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))
         case .permission(let stream, let loop): tell(loop, .answered(stream, text(value) { .permission($0) }))
         case .ticket(let stream, let loop): tell(loop, .answered(stream, text(value) { .ticket($0) }))
         case .standing: standingRead(value)
@@ -390,15 +425,36 @@ final class Uplink {
         return .unreadable("the answer does not fit the question")
     }
 
+    private func touched(_ value: RESPValue) {
+        guard let error = value.errorText, !hasToldOfTouch else { return }
+        hasToldOfTouch = true
+        shared.report(.sessionsNotRenewed(String(error.prefix(80))))
+    }
+
+    private func time(_ value: RESPValue) -> Answer {
+        if let text = value.text, let milliseconds = Int64(text) {
+            return .firstSeen(WallTime(milliseconds: milliseconds))
+        }
+        return unfit(value)
+    }
+
+    private func check(_ value: RESPValue) -> Answer {
+        TokenCheck.Answer(value).map { .token($0) } ?? unfit(value)
+    }
+
+    /// An error concerns the one that asked; an answer that does not fit its question, the whole link.
+    private func unfit(_ value: RESPValue) -> Answer {
+        if let text = value.errorText { return .unavailable("Redis answered: \(text.prefix(80))") }
+        lost(.command, "Redis answered a question with what does not fit it.")
+        return .unavailable("the answer does not fit the question")
+    }
+
     /// An answer that is a string or nothing.
     private func text(_ value: RESPValue, _ answer: ([UInt8]?) -> Answer) -> Answer {
         switch value {
         case .null: return answer(nil)
         case .bytes(let bytes): return answer(bytes)
-        case .error(let text): return .unavailable("Redis answered: \(text.prefix(80))")
-        default:
-            lost(.command, "Redis answered a question with what does not fit it.")
-            return .unavailable("the answer does not fit the question")
+        default: return unfit(value)
         }
     }
 }

@@ -51,6 +51,11 @@ public enum GateAssembly {
         gate.sessions = try sessions(settings, roles)
         gate.roles = roles
         gate.defaultRole = settings.resources.defaultRole.flatMap { roles.role(named: Identifier($0)) }
+        gate.stepUp = StepUp(
+            settings.resources.stepUp.map { .init(ResourcePattern($0.pattern), within: $0.within.inMilliseconds) }
+        )
+        gate.asksSharedKeys = settings.tokens.sharedKeys
+        gate.asksActiveTokens = settings.tokens.mode == .hybrid
         gate.headLimits = HeadLimits(bytes: settings.limits.head, lines: settings.limits.headers)
         gate.messageLimits = MessageLimits(bytes: settings.limits.message, fragments: settings.limits.fragments)
         gate.handshake = settings.limits.handshake.inMilliseconds
@@ -115,6 +120,7 @@ public enum GateAssembly {
             case "subprotocol": sources.insert(.subprotocol)
             case "cookie": sources.insert(.cookie)
             case "query": sources.insert(.query)
+            case "first_message": sources.insert(.firstMessage)
             default: break
             }
         }
@@ -123,6 +129,7 @@ public enum GateAssembly {
             tickets: settings.tokens.sources.contains(.ticket),
             tokenCookie: settings.tokens.cookie.map { Array($0.utf8) },
             sessionCookie: settings.sessions.enabled ? Array(settings.sessions.cookie.utf8) : nil,
+            signsSessions: settings.sessions.cookieSecretFile != nil || settings.sessions.cookieSecret != nil,
             longestToken: settings.limits.token
         )
     }
@@ -132,7 +139,7 @@ public enum GateAssembly {
         guard let key = SessionKey(settings.sessions.key) else {
             throw StartupError("sessions.key: write a template with one {id} or {sha256} in it, such as session:{id}.")
         }
-        return SessionPolicy(
+        var policy = SessionPolicy(
             key: key,
             codec: SessionCodec(
                 format: SessionFormat(rawValue: settings.sessions.format.rawValue) ?? .json,
@@ -142,6 +149,17 @@ public enum GateAssembly {
             ),
             longestLife: settings.sessions.longestLife.inMilliseconds
         )
+        policy.cookieKey = try CookieSecret.key(settings.sessions)
+        for binding in settings.sessions.bind {
+            switch binding {
+            case .ip: policy.bind.insert(.address)
+            case .userAgent: policy.bind.insert(.userAgent)
+            case .device: policy.bind.insert(.device)
+            }
+        }
+        policy.touches = settings.sessions.touch
+        policy.sweep = settings.sessions.sweep.inMilliseconds
+        return policy
     }
 
     /// The configured number of connections, or what the descriptor limit leaves, after that is raised as far as it goes.

@@ -61,6 +61,12 @@ struct GateJournal: Sendable {
                     "connection": "\(connection)", "user": "\(user)", "code": "\(code)", "reason": "\(reason)",
                 ]
             )
+        case .sessionsLackCreation:
+            logger.warning(
+                "sessions do not say when they were made: each counts from when a gate first saw it; name their field in sessions.created_field"
+            )
+        case .sessionsNotRenewed(let why):
+            logger.error("sessions in use can't be renewed (sessions.touch)", metadata: ["why": "\(why)"])
         case .acceptFailed(let why):
             logger.error("connections can't be accepted", metadata: ["why": "\(why)"])
         case .loopFailed(let why):

@@ -1,11 +1,10 @@
 /// Keys of the contract that this version does not act on yet. They are refused, not ignored: who sets one relies on it.
 enum UnsupportedSettings {
     private static let prefixes = [
-        "redis.ca_file", "redis.wait_replicas", "tokens.mode", "tokens.shared_keys", "keys.", "sessions.cookie_secret",
-        "sessions.bind", "sessions.touch", "resources.step_up", "guarantee.freeze_limit",
+        "redis.ca_file", "redis.wait_replicas", "keys.", "guarantee.freeze_limit",
         "guarantee.mode", "events.", "limits.messages_per_second", "limits.bytes_per_second", "limits.burst",
         "limits.control_per_second", "limits.connections_per_user", "limits.per_user_policy",
-        "proxy.", "tokens.cache", "tls.", "admin_keys_file", "audit.", "anomalies.", "sessions.sweep",
+        "proxy.", "tokens.cache", "tls.", "admin_keys_file", "audit.", "anomalies.",
     ]
 
     /// A sentence for the keys that are set and would do nothing.
@@ -14,9 +13,6 @@ enum UnsupportedSettings {
         guard found.isEmpty else {
             let verb = found.count == 1 ? "is" : "are"
             throw StartupError("\(found.joined(separator: ", ")) \(verb) not supported by this version: remove it.")
-        }
-        if settings.tokens.sources.contains(.firstMessage) {
-            throw StartupError("tokens.sources: first_message is not supported by this version: remove it.")
         }
     }
 }

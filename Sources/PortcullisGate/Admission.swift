@@ -1,0 +1,102 @@
+import PortcullisCore
+import PortcullisCrypto
+import PortcullisReactor
+import PortcullisTokens
+import PortcullisWire
+
+/// Handshakes that are through: the role, the answer, the welcome.
+extension GateLoop {
+    /// The role that counts: the stored grant where there is one, removal included, else the credential's claim, else the default.
+    func role(_ identity: Identity, on resource: Identifier, _ grant: Grant?) -> Role? {
+        if let grant { return grant.role }
+        return identity.permissions[resource] ?? configuration.defaultRole
+    }
+
+    func admit(
+        _ stream: StreamID,
+        _ bytes: Span<UInt8>,
+        _ pending: PendingHandshake,
+        grant stored: Grant?
+    ) throws(Refusal) {
+        let slot = stream.slot
+        guard let request = pending.request, let identity = pending.identity, let length = pending.headLength else {
+            throw Refusal(.badRequest, "the handshake is out of order")
+        }
+        // A decision may have come while Redis was asked.
+        if lives[Int(slot)].phase == .asking { try checkStanding(identity, lives[Int(slot)].address) }
+        var bound: (resource: Identifier, role: Role)?
+        if let resource = request.resource {
+            let grant = PermissionBook.newer(stored, book.grant(identity.user, resource))
+            guard let role = role(identity, on: resource, grant), role >= configuration.roles.viewer else {
+                throw Refusal(.forbiddenResource, "the user holds no role on the resource")
+            }
+            guard
+                configuration.stepUp.admits(
+                    resource,
+                    authenticated: identity.authenticated,
+                    isMFAVerified: pending.isMFAVerified,
+                    now: wall,
+                    leeway: configuration.tokens.leeway
+                )
+            else { throw Refusal(.reauthenticationRequired, "the resource needs a fresher sign-in") }
+            bound = (resource, role)
+            rooms.join(slot, resource, role: role, version: grant?.version ?? 0)
+        }
+        output.removeAll(keepingCapacity: true)
+        if !pending.isUpgraded { try appendUpgrade(request, pending.subprotocol, bytes) }
+        guard registry.admit(slot) else { throw Refusal(.revoked, "a decision came before the admission") }
+        let isVersion1 = pending.subprotocol.isVersion1
+        lives[Int(slot)].isVersion1 = isVersion1
+        lives[Int(slot)].pending = nil
+        lives[Int(slot)].phase = .live
+        if isVersion1 { appendWelcome(slot, identity, bound) }
+        engine.send(stream, output)
+        heard(slot)
+        setLifeDeadline(slot)
+        sessionAdmitted(slot, pending)
+        if configuration.reportsAdmissions {
+            let address = lives[Int(slot)].address
+            shared.report(
+                .admitted(connectionID(slot), user: identity.user, credential: pending.kind, address: address)
+            )
+        }
+        // What came behind the head are frames: some clients do not wait for the answer.
+        if bytes.count > length { framesReceived(stream, bytes.extracting(length..<bytes.count)) }
+    }
+
+    func appendUpgrade(
+        _ request: UpgradeRequest,
+        _ subprotocol: Subprotocol,
+        _ bytes: Span<UInt8>
+    ) throws(Refusal) {
+        var key: [UInt8] = []
+        HandshakeResponse.appendAcceptInput(key: request.key, bytes, to: &key)
+        do throws(CryptoError) {
+            let accept = try SHA1.digest(key.span)
+            HandshakeResponse.appendUpgrade(accept: accept.span, subprotocol: subprotocol, bytes, to: &output)
+        } catch {
+            throw Refusal(.storeUnavailable, "SHA-1 is not available: \(error)")
+        }
+    }
+
+    private func appendWelcome(_ slot: UInt32, _ identity: Identity, _ bound: (resource: Identifier, role: Role)?) {
+        var permissions = identity.permissions
+        for (resource, grant) in book.grants(of: identity.user) { permissions[resource] = grant.role }
+        if let bound { permissions[bound.resource] = bound.role }
+        let message = ServerMessage.welcome(
+            .init(
+                connection: connectionID(slot),
+                user: identity.user,
+                session: identity[.session],
+                expires: identity.expires,
+                resource: bound?.resource,
+                role: bound?.role,
+                permissions: permissions,
+                node: configuration.node,
+                heartbeat: configuration.heartbeat
+            ),
+            roles: configuration.roles
+        )
+        FrameWriter.append(.text, message.span, to: &output)
+    }
+}
