@@ -146,8 +146,8 @@ let package = Package(
         .testTarget(
             name: "PortcullisGateTests",
             dependencies: [
-                "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis", "PortcullisTokens",
-                "PortcullisWire", "TestKit",
+                "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor", "PortcullisRedis",
+                "PortcullisTokens", "PortcullisWire", "TestKit",
             ],
             swiftSettings: features
         ),
