@@ -29,7 +29,7 @@ import PortcullisWire
         guard case .success(let credential) = found else { continue }
         switch credential {
         case .token(let token, _): precondition(!token.isEmpty && token.count <= source.longestToken)
-        case .ticket(let id), .session(let id): precondition(id.isWellFormed)
+        case .ticket(let id), .session(let id), .signedSession(let id, _): precondition(id.isWellFormed)
         case nil: precondition(request.offersVersion1)
         }
     }
@@ -52,7 +52,7 @@ extension Credential {
     fileprivate var parts: [UInt8] {
         switch self {
         case .token(let token, _): token
-        case .ticket(let id), .session(let id): id.bytes
+        case .ticket(let id), .session(let id), .signedSession(let id, _): id.bytes
         }
     }
 }
@@ -80,6 +80,7 @@ private let sources = [
     CredentialSource(
         tokens: [.header, .subprotocol, .cookie, .query, .firstMessage],
         tokenCookie: Array("jwt".utf8),
+        signsSessions: true,
         longestToken: 64
     ),
 ]

@@ -23,7 +23,7 @@ import PortcullisWire
         switch credential {
         case .ticket(let ticket): precondition(tickets == [ticket.bytes])
         case .token(let token, _): precondition(tokens == [token])
-        case .session, nil: preconditionFailure("a credential from nowhere")
+        case .session, .signedSession, nil: preconditionFailure("a credential from nowhere")
         }
     } catch {
         switch error.outcome {
