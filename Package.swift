@@ -154,9 +154,8 @@ let package = Package(
         .testTarget(
             name: "PortcullisControlTests",
             dependencies: [
-                "CLinux", "PortcullisControl", "PortcullisCore", "PortcullisGate", "PortcullisRedis",
-                "PortcullisTokens",
-                "PortcullisWire", "TestKit",
+                "CLinux", "PortcullisControl", "PortcullisCore", "PortcullisCrypto", "PortcullisGate",
+                "PortcullisRedis", "PortcullisTokens", "PortcullisWire", "TestKit",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

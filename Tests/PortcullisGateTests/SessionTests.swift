@@ -237,6 +237,22 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ["UNLINK", "session:s"], ["EXPIRE", "session:s", "0"], ["FLUSHDB"], ["RENAME", "session:s", "session:t"],
+        ["SET", "session:s", "[]"], ["LPUSH", "session:s", "x"], ["PEXPIRE", "session:s", "400"],
+    ])
+    func endsByWhateverAnyProgramDoes(_ words: [String]) throws {
+        let test = try GateUnderTest()
+        try test.redis.ask("SET", "session:s", #"{"user_id":"carol","created_at":\#(now)}"#)
+        let carol = try open(test, cookie: "session_id=s")
+        #expect(try outcome(carol) == "welcome carol")
+        let connection = try BlockingConnection(test.redis.url)
+        if words[0] == "LPUSH" { _ = try connection.ask(Command("DEL", "session:s")) }
+        _ = try connection.ask(Command(words.map { Array($0.utf8) }))
+        let isExpired = words[0] == "PEXPIRE"
+        #expect(try carol.receiveClose() == (isExpired ? .close(4401, "expired") : .close(4410, "session_ended")))
+    }
+
     // MARK: - A store that does not answer
 
     @Test func aSlowStoreAdmitsNobodyAndHoldsNobodyUp() throws {
