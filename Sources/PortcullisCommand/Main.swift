@@ -50,8 +50,9 @@ struct Portcullis: ParsableCommand {
             """,
         version: GateServer.version,
         subcommands: [
-            Serve.self, Revoke.self, Block.self, Unblock.self, Permit.self, Notify.self, Disconnect.self,
-            Connections.self, TokenCommand.self, SessionCommand.self, TicketCommand.self, KeysCommand.self,
+            Serve.self, Revoke.self, Block.self, Unblock.self, Permit.self, Reauthenticate.self, Notify.self,
+            Disconnect.self, Lift.self, Connections.self, NodesCommand.self, LogCommand.self, TokenCommand.self,
+            SessionCommand.self, TicketCommand.self, KeysCommand.self,
             Connect.self,
         ]
     )

@@ -112,6 +112,24 @@ public enum AppendScript {
         return {entry, order_text, 'appended', version, failure}
         """
 
+    /// The script with what a caller in any language must know, as Lua.
+    public static var documented: String {
+        """
+        -- Appends a decision to the revocation log of Portcullis and tells all gates of it.
+        --
+        -- KEYS, with P for the prefix (portcullis:):
+        --   P:log  P:order  P:seen:<event id>  P:standing  P:epoch
+        --   and a sixth: for a permit P:perm:<user>; for a revoke of exactly one token revoked:<jti>, of one hash jwt_blacklist:<hash>
+        -- ARGV:
+        --   the event (JSON), the event id, '' (the order of a copy), the log's retention in ms, the longest life of a session in ms,
+        --   P:events, the longest life of a token in ms, a random text
+        -- Reply: {id in the log, order, 'appended' | 'repeated' | 'stale', version of a permit, why the sixth key could not be written}
+        --
+        -- It appends all or nothing; an event id that is known already is answered with the place it has, so it may be tried again.
+
+        """ + text
+    }
+
     /// What the script is told about the deployment.
     public struct Policy: Equatable, Sendable {
         public var retention: Milliseconds

@@ -65,19 +65,58 @@ public struct DecisionClient {
     }
 
     public func nodes() throws -> Nodes {
-        let replies = try connection.ask([Command("TIME"), Command("ZRANGE", keys.nodes, "0", "-1", "WITHSCORES")])
-        guard replies.count == 2, let time = replies[0].array?.first?.text.flatMap({ Int64($0) }),
-            let pairs = replies[1].array
-        else { throw StartupError(LinkMachine.sentence(replies.lazy.compactMap(\.errorText).first ?? "no list")) }
         var nodes = Nodes()
-        for index in stride(from: 0, to: pairs.count - 1, by: 2) {
-            guard let name = pairs[index].text, let score = pairs[index + 1].text.flatMap({ Double($0) }) else {
-                continue
-            }
-            let isLive = Double(time) * 1000 - score < Double(2 * lease.count)
-            if isLive { nodes.live.append(name) } else { nodes.frozen.append(name) }
+        for (name, age) in try heartbeats() {
+            if isFrozen(age) { nodes.frozen.append(name) } else { nodes.live.append(name) }
         }
         return nodes
+    }
+
+    /// What one gate says of itself.
+    public struct NodeReport: Equatable, Sendable {
+        public var name: String
+        public var isFrozen: Bool
+        /// The age of its last heartbeat, by Redis' clock.
+        public var heardMilliseconds: Int64
+        /// `P:node:<name>`.
+        public var fields: [String: String]
+    }
+
+    /// All gates with what they say of themselves, in the order of their names.
+    public func nodeReports() throws -> [NodeReport] {
+        let heartbeats = try heartbeats().sorted { $0.name < $1.name }
+        let replies = try connection.ask(heartbeats.map { Command("HGETALL", keys.node($0.name)) })
+        return zip(heartbeats, replies).map { heartbeat, reply in
+            let texts = reply.array?.compactMap(\.text) ?? []
+            var fields: [String: String] = [:]
+            for index in stride(from: 0, to: texts.count - 1, by: 2) { fields[texts[index]] = texts[index + 1] }
+            return NodeReport(
+                name: heartbeat.name,
+                isFrozen: isFrozen(heartbeat.age),
+                heardMilliseconds: max(0, heartbeat.age),
+                fields: fields
+            )
+        }
+    }
+
+    private func isFrozen(_ age: Int64) -> Bool {
+        age >= lease.count.multipliedClamped(by: 2)
+    }
+
+    /// The gates and how long ago each was heard, by Redis' clock.
+    private func heartbeats() throws -> [(name: String, age: Int64)] {
+        let replies = try connection.ask([Command("TIME"), Command("ZRANGE", keys.nodes, "0", "-1", "WITHSCORES")])
+        let time = replies.first?.array?.compactMap { $0.text.flatMap { Int64($0) } } ?? []
+        guard replies.count == 2, time.count == 2, let pairs = replies[1].array else {
+            throw StartupError(LinkMachine.sentence(replies.lazy.compactMap(\.errorText).first ?? "no list"))
+        }
+        let now = time[0].multipliedClamped(by: 1000).addingClamped(time[1] / 1000)
+        return stride(from: 0, to: pairs.count - 1, by: 2).compactMap { index in
+            guard let name = pairs[index].text, let score = pairs[index + 1].text.flatMap({ Double($0) }),
+                score.isFinite, abs(score) < 1e15
+            else { return nil }
+            return (name, now.subtractingClamped(Int64(score)))
+        }
     }
 
     /// Waits until every live gate has answered, or for so long.
