@@ -140,7 +140,7 @@ let package = Package(
         .testTarget(name: "PortcullisReactorTests", dependencies: ["PortcullisReactor"], swiftSettings: features),
         .testTarget(
             name: "PortcullisRedisTests",
-            dependencies: ["PortcullisCore", "PortcullisRedis", "PortcullisWire", "TestKit"],
+            dependencies: ["PortcullisCore", "PortcullisCrypto", "PortcullisRedis", "PortcullisWire", "TestKit"],
             swiftSettings: features
         ),
         .testTarget(

@@ -22,6 +22,8 @@ public struct GateConfiguration: Sendable {
     public var keys: Keys
     public var lease: Milliseconds
     public var appendPolicy: AppendScript.Policy
+    /// The key that events must be signed with; nil: they need no signature.
+    public var eventKey: HMACKey?
 
     public var tokens: TokenPolicy
     /// Whether the keys that other services share are asked about each token (`tokens.shared_keys`).
@@ -69,6 +71,7 @@ public struct GateConfiguration: Sendable {
         self.keys = Keys()
         self.lease = .seconds(5)
         self.appendPolicy = .init()
+        self.eventKey = nil
         self.tokens = tokens
         self.asksSharedKeys = false
         self.asksActiveTokens = false

@@ -16,6 +16,16 @@ public enum Base64 {
         }
     }
 
+    /// The URL-safe encoding without padding (section 5).
+    public static func encodeURLSafe(_ bytes: Span<UInt8>) -> [UInt8] {
+        var text: [UInt8] = []
+        append(bytes, to: &text)
+        while text.last == UInt8(ascii: "=") { text.removeLast() }
+        return text.map {
+            $0 == UInt8(ascii: "+") ? UInt8(ascii: "-") : $0 == UInt8(ascii: "/") ? UInt8(ascii: "_") : $0
+        }
+    }
+
     private static func digit(_ number: UInt32) -> UInt8 {
         switch UInt8(truncatingIfNeeded: number & 63) {
         case let value where value < 26: UInt8(ascii: "A") + value

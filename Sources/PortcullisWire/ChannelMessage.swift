@@ -7,7 +7,11 @@ public enum ChannelMessage: Equatable, Sendable {
     case bare(Event, payload: [UInt8])
 
     /// Reads one message.
-    public static func decode(_ payload: [UInt8], roles: RoleOrder) throws(EventRejection) -> ChannelMessage {
+    public static func decode(
+        _ payload: [UInt8],
+        roles: RoleOrder,
+        trust: EventTrust? = nil
+    ) throws(EventRejection) -> ChannelMessage {
         guard payload.count <= EventCodec.maximumBytes + 1024 else { throw .tooLarge }
         var json = StrictJSON(maximumDepth: 33)
         do throws(JSONError) {
@@ -15,7 +19,7 @@ public enum ChannelMessage: Equatable, Sendable {
         } catch {
             throw .notJSON(error)
         }
-        let reader = EventReader(bytes: payload, json: json, roles: roles)
+        let reader = EventReader(bytes: payload, json: json, roles: roles, trust: trust)
         // A bare event says its version; in an entry the event stands within.
         guard json.member("v", in: payload.span) == nil, let inner = json.member("event", in: payload.span),
             json.kind(of: inner) == .object
@@ -56,7 +60,11 @@ public struct StandingEntry: Equatable, Sendable {
     public let order: Int64
     public let event: Event
 
-    public static func decode(_ bytes: [UInt8], roles: RoleOrder) throws(EventRejection) -> StandingEntry {
+    public static func decode(
+        _ bytes: [UInt8],
+        roles: RoleOrder,
+        trust: EventTrust? = nil
+    ) throws(EventRejection) -> StandingEntry {
         guard bytes.count <= EventCodec.maximumBytes + 1024 else { throw .tooLarge }
         var json = StrictJSON(maximumDepth: 33)
         do throws(JSONError) {
@@ -68,7 +76,8 @@ public struct StandingEntry: Equatable, Sendable {
             throw .badField("o")
         }
         guard let inner = json.member("event", in: bytes.span) else { throw .badField("event") }
-        let event = try EventReader(bytes: bytes, json: json, roles: roles).event(inner, mayLackID: true)
+        let reader = EventReader(bytes: bytes, json: json, roles: roles, trust: trust)
+        let event = try reader.event(inner, mayLackID: true)
         return StandingEntry(order: order, event: event)
     }
 }

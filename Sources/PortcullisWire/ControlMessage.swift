@@ -53,7 +53,7 @@ public enum ControlMessage: Equatable, Sendable {
             }
             limit = given
         }
-        let reader = EventReader(bytes: bytes, json: json, roles: .standard)
+        let reader = EventReader(bytes: bytes, json: json, roles: .standard, trust: nil)
         var except: Selector?
         if let node = json.member("except", in: bytes.span) { except = try reader.selector(node) }
         return .connections(id: id, select: try reader.selector(select), except: except, limit: Int(limit))

@@ -14,6 +14,11 @@ public enum EventRejection: Error, Equatable, Sendable {
     case badField(String)
     /// An event of this type must carry an `event` id.
     case needsID(String)
+    /// Events must be signed here, and it is not, or lacks its `event` id or `at_ms`.
+    case unsigned
+    case badSignature
+    /// Signed longer ago than the log remembers, or ahead of Redis' time.
+    case wrongTime
 
     /// The label of the metric.
     public var label: String {
@@ -27,6 +32,9 @@ public enum EventRejection: Error, Equatable, Sendable {
         case .connectionSelector: "connection_selector"
         case .badField: "bad_field"
         case .needsID: "needs_id"
+        case .unsigned: "unsigned"
+        case .badSignature: "bad_signature"
+        case .wrongTime: "wrong_time"
         }
     }
 
@@ -53,6 +61,10 @@ extension EventRejection: CustomStringConvertible {
             "The selector field \(field) names connections, which only `disconnect` and `notify` can: use `disconnect`."
         case .badField(let field): "The event's field \(field) is missing or has a value of the wrong kind."
         case .needsID(let type): "An event of type \(type) must carry an `event` id."
+        case .unsigned: "Events must be signed here: the event lacks `sig`, `event` or `at_ms`."
+        case .badSignature: "The event's signature is not valid."
+        case .wrongTime:
+            "The event's `at_ms` is older than guarantee.retention, or more than 60 s ahead of Redis' time."
         }
     }
 }
@@ -65,11 +77,14 @@ public enum EventCodec {
     // MARK: - Decoding
 
     /// Reads one event.
-    /// - Parameter mayLackID: whether any type may come without an id: in the log it stands beside the event.
+    /// - Parameters:
+    ///   - mayLackID: whether any type may come without an id: in the log it stands beside the event.
+    ///   - trust: what a signature is held against; nil: events need none.
     public static func decode(
         _ bytes: [UInt8],
         roles: RoleOrder,
-        mayLackID: Bool = false
+        mayLackID: Bool = false,
+        trust: EventTrust? = nil
     ) throws(EventRejection) -> Event {
         guard bytes.count <= maximumBytes else { throw .tooLarge }
         var json = StrictJSON(maximumDepth: 32)
@@ -78,7 +93,8 @@ public enum EventCodec {
         } catch {
             throw .notJSON(error)
         }
-        return try EventReader(bytes: bytes, json: json, roles: roles).event(0, mayLackID: mayLackID)
+        let reader = EventReader(bytes: bytes, json: json, roles: roles, trust: trust)
+        return try reader.event(0, mayLackID: mayLackID)
     }
 
     // MARK: - Encoding

@@ -5,6 +5,7 @@ struct EventReader {
     let bytes: [UInt8]
     let json: StrictJSON
     let roles: RoleOrder
+    let trust: EventTrust?
 
     func event(_ object: Int, mayLackID: Bool) throws(EventRejection) -> Event {
         guard json.kind(of: object) == .object else { throw .notAnObject }
@@ -24,7 +25,20 @@ struct EventReader {
             wantsReceipt: try flag("ack", object)
         )
         if id == nil, !mayLackID, !event.decision.mayLackID { throw .needsID(type) }
+        if let trust { try authenticate(event, object, trust) }
         return event
+    }
+
+    /// Whatever was read so far is believed only where its signature is.
+    private func authenticate(_ event: Event, _ object: Int, _ trust: EventTrust) throws(EventRejection) {
+        guard event.id != nil, let at = event.at, let node = member("sig", object),
+            let text = json.string(node, in: bytes.span)?.bytes
+        else { throw .unsigned }
+        guard let signature = Base64.decodeURLSafe(text.indices, of: text.span),
+            let signed = CanonicalJSON.encode(json, object, in: bytes, leavingOut: "sig"),
+            trust.verifies(signed, signature)
+        else { throw .badSignature }
+        guard trust.times?.contains(at) ?? true else { throw .wrongTime }
     }
 
     private func decision(_ type: String, _ object: Int) throws(EventRejection) -> Decision {

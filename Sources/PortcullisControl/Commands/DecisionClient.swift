@@ -1,5 +1,6 @@
 import Foundation
 public import PortcullisCore
+import PortcullisCrypto
 import PortcullisReactor
 public import PortcullisRedis
 import PortcullisWire
@@ -11,6 +12,8 @@ public struct DecisionClient {
     private let roles: RoleOrder
     private let policy: AppendScript.Policy
     private let lease: Milliseconds
+    /// nil where events need no signature.
+    private let eventKey: EventKey?
 
     public init(_ connection: BlockingConnection, _ settings: Settings) throws(StartupError) {
         self.connection = connection
@@ -18,6 +21,15 @@ public struct DecisionClient {
         roles = try GateAssembly.roles(settings)
         policy = GateAssembly.appendPolicy(settings)
         lease = settings.guarantee.lease.inMilliseconds
+        guard let key = try EventSecret.key(settings) else {
+            eventKey = nil
+            return
+        }
+        do throws(CryptoError) {
+            eventKey = try EventKey(key)
+        } catch {
+            throw StartupError("events.hmac_key_file: \(error)")
+        }
     }
 
     /// What became of a decision.
@@ -33,7 +45,8 @@ public struct DecisionClient {
     /// Sends an event.
     public func send(_ event: Event) throws -> Sent {
         guard let id = event.id else { throw StartupError("An event needs an id.") }
-        let json = EventCodec.encode(event, roles: roles)
+        var json = EventCodec.encode(event, roles: roles)
+        if let eventKey { json = try eventKey.sign(json) }
         guard json.count <= EventCodec.maximumBytes else {
             throw StartupError("The event is larger than 64 KiB: shorten its data or message.")
         }
