@@ -8,8 +8,8 @@ import PortcullisWire
 struct TokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Issue and verify tokens.",
-        subcommands: [TokenIssue.self, TokenVerify.self]
+        abstract: "Issue, refresh and verify tokens.",
+        subcommands: [TokenIssue.self, TokenGrant.self, TokenRefresh.self, TokenVerify.self]
     )
 }
 
@@ -25,48 +25,17 @@ struct TokenIssue: ParsableCommand {
     @Option(help: ArgumentHelp("How long it lives.", valueName: "time")) var ttl: Span?
     @Option(help: ArgumentHelp("Another claim, its value as JSON; may be given again.", valueName: "name=json"))
     var claim: [String] = []
-    @Option(help: ArgumentHelp("A file whose bytes are the HMAC secret.", valueName: "file")) var secretFile: String?
-    @Option(help: ArgumentHelp("A private key, in PEM or as a JWK.", valueName: "file")) var key: String?
-    @Option(help: "The key's id, for the header.") var kid: String?
+    @OptionGroup var signing: SigningOptions
     @OptionGroup var common: CommonOptions
 
     func run() throws {
         let userID = try SelectorOptions.identifier(user, "--user")
         let claims = try claims(userID)
         do throws(KeyError) {
-            let token = try TokenSigner(try signingKey()).sign(claims)
+            let token = try TokenSigner(try signing.key(common)).sign(claims)
             CommandOutput.line(String(decoding: token, as: UTF8.self))
         } catch {
             throw CommandFailure.usage(error.description)
-        }
-    }
-
-    private func signingKey() throws(KeyError) -> SigningKey {
-        let name = kid.map { Identifier($0) }
-        if secretFile != nil, key != nil { throw KeyError("Give either --secret-file or --key.") }
-        // A secret and an RSA key can sign in several ways: tokens.algorithm says which, as it does for the gate.
-        let algorithm = try algorithm()
-        if let secretFile { return try SigningKey.secretFile(secretFile, algorithm: algorithm, kid: name) }
-        if let key { return try SigningKey.keyFile(key, algorithm: algorithm, kid: name) }
-        let path: String
-        do {
-            path = try common.state(try common.settings()).secret
-        } catch {
-            throw KeyError("\(error)")
-        }
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw KeyError(
-                "There is no key: give --secret-file or --key, or start portcullis serve once, which makes a secret."
-            )
-        }
-        return try SigningKey.secretFile(path, kid: name)
-    }
-
-    private func algorithm() throws(KeyError) -> Algorithm? {
-        do {
-            return try common.settings().tokens.own.algorithm.flatMap { Algorithm(rawValue: $0.rawValue) }
-        } catch {
-            throw KeyError("\(error)")
         }
     }
 
@@ -77,18 +46,7 @@ struct TokenIssue: ParsableCommand {
         var claims: [(name: String, json: [UInt8])] = [
             ("sub", TokenSigner.json(user)), ("iat", TokenSigner.json(now)), ("exp", TokenSigner.json(now + life)),
         ]
-        var json = StrictJSON()
-        for text in claim {
-            guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-                throw CommandFailure.usage("--claim takes name=json, such as --claim 'role=\"admin\"'.")
-            }
-            let name = String(text[..<equals])
-            let value = Array(text[text.index(after: equals)...].utf8)
-            guard (try? json.parse(value.span)) != nil else {
-                throw CommandFailure.usage(
-                    "The value of --claim \(name) is not JSON: a text needs quotes, as in '\(name)=\"text\"'."
-                )
-            }
+        for (name, value) in try ClaimText.read(claim) {
             claims.removeAll { $0.name == name }
             claims.append((name, value))
         }

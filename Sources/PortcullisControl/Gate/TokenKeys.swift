@@ -42,13 +42,7 @@ public enum TokenKeys {
             issuer: settings.issuer.map { Identifier($0) },
             audiences: settings.audience.map { [Identifier($0)] } ?? [],
             keys: keys,
-            claims: ClaimNames(
-                user: Identifier(settings.claims.user),
-                session: Identifier(settings.claims.session),
-                tenant: Identifier(settings.claims.tenant),
-                device: Identifier(settings.claims.device),
-                permissions: Identifier(settings.claims.permissions)
-            )
+            claims: settings.claimNames
         )
     }
 
@@ -75,5 +69,18 @@ public enum TokenKeys {
         }
         made(state.secret)
         return try KeySet.secretFile(state.secret)
+    }
+}
+
+extension IssuerSettings {
+    /// The names of its claims, as the verifier takes them.
+    var claimNames: ClaimNames {
+        ClaimNames(
+            user: Identifier(claims.user),
+            session: Identifier(claims.session),
+            tenant: Identifier(claims.tenant),
+            device: Identifier(claims.device),
+            permissions: Identifier(claims.permissions)
+        )
     }
 }
