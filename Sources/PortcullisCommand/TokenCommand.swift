@@ -59,12 +59,14 @@ struct TokenVerify: ParsableCommand {
         commandName: "verify",
         abstract: "Say whether a token is accepted, and why not.",
         discussion: """
-            With - every line of standard input is a token and gets one line as its answer. It judges the token itself: whether a \
-            decision stands against it only a gate knows. Exit code 0: accepted; 1: refused.
+            With - every line of standard input is a token and gets one line as its answer. Of a folder every file is a token, in the \
+            order of their names. It judges the token itself: whether a decision stands against it only a gate knows. Exit code 0: \
+            all accepted; 1: one refused.
             """
     )
 
-    @Argument(help: "A token, or - for one on each line of standard input.") var token = "-"
+    @Argument(help: "A token, a file or a folder of files with one each, or - for one on each line of standard input.")
+    var token = "-"
     @Option(help: ArgumentHelp("A file whose bytes are the HMAC secret of tokens.", valueName: "file"))
     var jwtSecretFile: String?
     @Option(help: ArgumentHelp("A file with the public key of tokens, in PEM or as a JWK.", valueName: "file"))
@@ -81,6 +83,7 @@ struct TokenVerify: ParsableCommand {
             "tokens.secret_file": jwtSecretFile, "tokens.key_file": jwtKey, "tokens.jwks": jwks,
             "tokens.issuer": issuer, "tokens.audience": audience,
         ])
+        let files = token == "-" ? nil : try TokenFiles(token)
         var judge: TokenJudge
         do throws(StartupError) {
             let state = try StateDirectory.locate(
@@ -89,14 +92,20 @@ struct TokenVerify: ParsableCommand {
             )
             judge = TokenJudge(try TokenKeys.policy(settings, state: state), signatureOnly: signatureOnly)
         } catch {
-            guard token == "-" else { throw error }
-            // One answer a line is promised: each is refused with the reason, and the process goes on.
+            guard token == "-" || files != nil else { throw error }
+            // One answer a token is promised: each is refused with the reason, and the process goes on.
             judge = TokenJudge(unusable: error.description)
         }
         var allAccepted = true
         if token == "-" {
             try InputLines.read { line in
                 let verdict = judge.judge(line)
+                allAccepted = allAccepted && verdict.accepted
+                try show(verdict)
+            }
+        } else if let files {
+            for file in files.names {
+                let verdict = files.verdict(file, judge)
                 allAccepted = allAccepted && verdict.accepted
                 try show(verdict)
             }
