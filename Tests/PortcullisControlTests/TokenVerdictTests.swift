@@ -184,3 +184,81 @@ import Testing
         #expect(try TokenFiles("") == nil && TokenFiles(folder.path + "/pipe") == nil)
     }
 }
+
+/// `tokens.scopes`.
+@Suite struct ScopeSettingTests {
+    private func settings(_ yaml: String) throws -> Settings {
+        let folder = try TemporaryFolder()
+        try Data(yaml.utf8).write(to: URL(filePath: folder.path + "/portcullis.yaml"))
+        return try Settings.load(file: folder.path + "/portcullis.yaml")
+    }
+
+    private func sentence(_ yaml: String) -> String {
+        do {
+            _ = try settings(yaml)
+            return ""
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func scopesGiveRoles() throws {
+        let folder = try TemporaryFolder()
+        let secret = Array("a secret of the tests of scopes, long enough".utf8)
+        try Data(secret).write(to: URL(filePath: folder.path + "/secret"))
+        #expect(chmod(folder.path + "/secret", 0o600) == 0)
+        let settings = try settings(
+            """
+            tokens:
+              secret_file: \(folder.path)/secret
+              issuer: a
+              scopes: ["docs.write doc:42 editor", "docs.write doc:43 viewer", "read the plan commenter"]
+              issuers:
+                b:
+                  secret_file: \(folder.path)/secret
+                  issuer: b
+                c:
+                  secret_file: \(folder.path)/secret
+                  issuer: c
+                  scopes: ["docs.write doc:42 owner"]
+            """
+        )
+        let policy = try TokenKeys.policy(settings, state: folder.state)
+        let verifier = TokenVerifier(policy)
+        func permissions(_ issuer: String, _ scope: String) throws -> [Identifier: Role] {
+            let now = WallTime(milliseconds: 1_767_268_800_000)
+            let token = try TokenSigner(SigningKey(secret: secret.span)).sign([
+                ("sub", Array(#""alice""#.utf8)), ("iss", TokenSigner.json(Identifier(issuer))),
+                ("exp", TokenSigner.json(now + .seconds(60))), ("scope", TokenSigner.json(Identifier(scope))),
+            ])
+            return try verifier.verify(token.span, now: now).identity.permissions
+        }
+        let roles = RoleOrder.standard
+        #expect(try permissions("a", "openid docs.write") == ["doc:42": roles.editor, "doc:43": roles.viewer])
+        #expect(try permissions("a", "read")["the plan"] != nil)
+        // The other issuers' begin as those of `tokens`, as claims do.
+        #expect(try permissions("b", "docs.write")["doc:42"] == roles.editor)
+        #expect(try permissions("c", "docs.write").keys.sorted { "\($0)" < "\($1)" } == ["doc:42"])
+        #expect(try permissions("c", "docs.write")["doc:42"] != roles.editor)
+        #expect(try permissions("a", "DOCS.WRITE docs") == [:])
+        #expect(settings.effectiveYAML.contains(#"scopes: ["docs.write doc:42 editor""#))
+    }
+
+    @Test(arguments: [
+        "docs.write", "docs.write editor", "a  editor", #"a"b doc editor"#, "ä doc editor", "a doc ", " doc editor",
+    ])
+    func aScopeThatDoesNotFitIsOneSentence(text: String) {
+        let said = sentence("tokens:\n  scopes: ['\(text)']\n")
+        #expect(said.contains("tokens.scopes") && said.contains("such as docs.write doc:42 editor"), "\(said)")
+        #expect(!said.contains("\n"))
+    }
+
+    @Test func aScopeNeedsARoleThatThereIs() {
+        let said = sentence("tokens:\n  scopes: ['docs.write doc:42 emperor']\n")
+        #expect(
+            said.contains("tokens.scopes") && said.contains("write one of viewer, commenter, editor, owner"),
+            "\(said)"
+        )
+        #expect(sentence("tokens:\n  scopes: ['a doc:42 editor', 'a doc:42 editor']\n").contains("stands twice"))
+    }
+}

@@ -26,7 +26,7 @@ struct ClaimExplanation {
         case .notYetValid: early()
         case .lifeTooLong: life()
         case .wrongAudience: audience()
-        case .missingClaim: "\(refusal.detail) It has \(names)."
+        case .missingClaim: missing(refusal.detail)
         default: nil
         }
     }
@@ -70,6 +70,14 @@ struct ClaimExplanation {
         let (smaller, smallerName) = units[first + 1]
         let rest = whole % size / smaller
         return "\(whole / size) \(name)" + (rest > 0 ? " \(rest) \(smallerName)" : "")
+    }
+
+    private func missing(_ detail: String) -> String {
+        let user = issuer?.claims.user.description ?? "sub"
+        // All else that can be missing is named in the detail.
+        let wanted =
+            detail.contains("user") ? " Its claim would be \(TokenExplanation.quoted(user)) (tokens.claims.user)." : ""
+        return "\(detail)\(wanted) It has \(names)."
     }
 
     private func expired() -> String? {
