@@ -8,8 +8,8 @@ import PortcullisWire
 struct TokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Issue and verify tokens.",
-        subcommands: [TokenIssue.self, TokenVerify.self]
+        abstract: "Issue, refresh and verify tokens.",
+        subcommands: [TokenIssue.self, TokenGrant.self, TokenRefresh.self, TokenVerify.self]
     )
 }
 
@@ -25,48 +25,17 @@ struct TokenIssue: ParsableCommand {
     @Option(help: ArgumentHelp("How long it lives.", valueName: "time")) var ttl: Span?
     @Option(help: ArgumentHelp("Another claim, its value as JSON; may be given again.", valueName: "name=json"))
     var claim: [String] = []
-    @Option(help: ArgumentHelp("A file whose bytes are the HMAC secret.", valueName: "file")) var secretFile: String?
-    @Option(help: ArgumentHelp("A private key, in PEM or as a JWK.", valueName: "file")) var key: String?
-    @Option(help: "The key's id, for the header.") var kid: String?
+    @OptionGroup var signing: SigningOptions
     @OptionGroup var common: CommonOptions
 
     func run() throws {
         let userID = try SelectorOptions.identifier(user, "--user")
         let claims = try claims(userID)
         do throws(KeyError) {
-            let token = try TokenSigner(try signingKey()).sign(claims)
+            let token = try TokenSigner(try signing.key(common)).sign(claims)
             CommandOutput.line(String(decoding: token, as: UTF8.self))
         } catch {
             throw CommandFailure.usage(error.description)
-        }
-    }
-
-    private func signingKey() throws(KeyError) -> SigningKey {
-        let name = kid.map { Identifier($0) }
-        if secretFile != nil, key != nil { throw KeyError("Give either --secret-file or --key.") }
-        // A secret and an RSA key can sign in several ways: tokens.algorithm says which, as it does for the gate.
-        let algorithm = try algorithm()
-        if let secretFile { return try SigningKey.secretFile(secretFile, algorithm: algorithm, kid: name) }
-        if let key { return try SigningKey.keyFile(key, algorithm: algorithm, kid: name) }
-        let path: String
-        do {
-            path = try common.state(try common.settings()).secret
-        } catch {
-            throw KeyError("\(error)")
-        }
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw KeyError(
-                "There is no key: give --secret-file or --key, or start portcullis serve once, which makes a secret."
-            )
-        }
-        return try SigningKey.secretFile(path, kid: name)
-    }
-
-    private func algorithm() throws(KeyError) -> Algorithm? {
-        do {
-            return try common.settings().tokens.own.algorithm.flatMap { Algorithm(rawValue: $0.rawValue) }
-        } catch {
-            throw KeyError("\(error)")
         }
     }
 
@@ -77,18 +46,7 @@ struct TokenIssue: ParsableCommand {
         var claims: [(name: String, json: [UInt8])] = [
             ("sub", TokenSigner.json(user)), ("iat", TokenSigner.json(now)), ("exp", TokenSigner.json(now + life)),
         ]
-        var json = StrictJSON()
-        for text in claim {
-            guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-                throw CommandFailure.usage("--claim takes name=json, such as --claim 'role=\"admin\"'.")
-            }
-            let name = String(text[..<equals])
-            let value = Array(text[text.index(after: equals)...].utf8)
-            guard (try? json.parse(value.span)) != nil else {
-                throw CommandFailure.usage(
-                    "The value of --claim \(name) is not JSON: a text needs quotes, as in '\(name)=\"text\"'."
-                )
-            }
+        for (name, value) in try ClaimText.read(claim) {
             claims.removeAll { $0.name == name }
             claims.append((name, value))
         }
@@ -101,12 +59,14 @@ struct TokenVerify: ParsableCommand {
         commandName: "verify",
         abstract: "Say whether a token is accepted, and why not.",
         discussion: """
-            With - every line of standard input is a token and gets one line as its answer. It judges the token itself: whether a \
-            decision stands against it only a gate knows. Exit code 0: accepted; 1: refused.
+            With - every line of standard input is a token and gets one line as its answer. Of a folder every file is a token, in the \
+            order of their names. It judges the token itself: whether a decision stands against it only a gate knows. Exit code 0: \
+            all accepted; 1: one refused.
             """
     )
 
-    @Argument(help: "A token, or - for one on each line of standard input.") var token = "-"
+    @Argument(help: "A token, a file or a folder of files with one each, or - for one on each line of standard input.")
+    var token = "-"
     @Option(help: ArgumentHelp("A file whose bytes are the HMAC secret of tokens.", valueName: "file"))
     var jwtSecretFile: String?
     @Option(help: ArgumentHelp("A file with the public key of tokens, in PEM or as a JWK.", valueName: "file"))
@@ -123,6 +83,7 @@ struct TokenVerify: ParsableCommand {
             "tokens.secret_file": jwtSecretFile, "tokens.key_file": jwtKey, "tokens.jwks": jwks,
             "tokens.issuer": issuer, "tokens.audience": audience,
         ])
+        let files = token == "-" ? nil : try TokenFiles(token)
         var judge: TokenJudge
         do throws(StartupError) {
             let state = try StateDirectory.locate(
@@ -131,14 +92,20 @@ struct TokenVerify: ParsableCommand {
             )
             judge = TokenJudge(try TokenKeys.policy(settings, state: state), signatureOnly: signatureOnly)
         } catch {
-            guard token == "-" else { throw error }
-            // One answer a line is promised: each is refused with the reason, and the process goes on.
+            guard token == "-" || files != nil else { throw error }
+            // One answer a token is promised: each is refused with the reason, and the process goes on.
             judge = TokenJudge(unusable: error.description)
         }
         var allAccepted = true
         if token == "-" {
             try InputLines.read { line in
                 let verdict = judge.judge(line)
+                allAccepted = allAccepted && verdict.accepted
+                try show(verdict)
+            }
+        } else if let files {
+            for file in files.names {
+                let verdict = files.verdict(file, judge)
                 allAccepted = allAccepted && verdict.accepted
                 try show(verdict)
             }

@@ -1,6 +1,9 @@
 public import PortcullisCore
 
 /// Which claims say who somebody is (`tokens.claims`). The others have their registered names (RFC 7519, section 4.1).
+///
+/// A name with dots is a path into objects, as in `realm_access.user`, where no claim has just that name: those that are URLs have dots
+/// too.
 public struct ClaimNames: Hashable, Sendable {
     public var user: Identifier
     public var session: Identifier
@@ -67,12 +70,19 @@ struct ClaimTable {
     private var text: [UInt8] = []
     /// Where the name of each claim ends in `text`.
     private var ends = [15 of Int](repeating: 0)
+    /// The claims whose names may be paths, and the parts of these.
+    let paths: [(claim: Claim, parts: [Identifier])]
 
     init(_ names: ClaimNames) {
+        var paths: [(claim: Claim, parts: [Identifier])] = []
         for claim in Claim.allCases {
-            text += claim.name(names).bytes
+            let name = claim.name(names)
+            text += name.bytes
             ends[claim.rawValue] = text.count
+            let parts = name.bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+            if parts.count > 1 { paths.append((claim, parts.map { Identifier(bytes: Array($0)) })) }
         }
+        self.paths = paths
     }
 
     /// Notes the place of a value for every claim of that name: one may serve two, such as a session that is the token itself.

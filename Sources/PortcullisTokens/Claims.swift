@@ -14,6 +14,22 @@ struct Claims {
         for (name, value) in json.members() {
             json.withText(name, in: bytes) { table.note(Int32(value), of: $0, in: &places) }
         }
+        for (claim, parts) in table.paths where places[claim.rawValue] == Self.none {
+            if let node = Self.node(at: parts, json, bytes) { places[claim.rawValue] = Int32(node) }
+        }
+    }
+
+    /// The node at the end of a path; nil where a part of it is missing.
+    private static func node(at parts: [Identifier], _ json: StrictJSON, _ bytes: Span<UInt8>) -> Int? {
+        var node = 0
+        for part in parts {
+            let inner = json.members(of: node).first { name, _ in
+                json.withText(name, in: bytes) { same(part.bytes, $0) }
+            }
+            guard let inner else { return nil }
+            node = inner.value
+        }
+        return node
     }
 
     private static func same(_ name: [UInt8], _ text: Span<UInt8>) -> Bool {

@@ -37,3 +37,11 @@ public struct TokenTypes: Hashable, Sendable {
         return true
     }
 }
+
+extension TokenTypes: CustomStringConvertible {
+    /// The names in lower case, as they may be written.
+    public var description: String {
+        let texts = names.map { String(decoding: $0, as: UTF8.self) } + (acceptsAbsent ? ["none at all"] : [])
+        return texts.joined(separator: ", ")
+    }
+}

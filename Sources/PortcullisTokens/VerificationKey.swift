@@ -42,9 +42,9 @@ public final class VerificationKey: Sendable {
         guard !KnownSecrets.contains(secret) else {
             throw KeyError("\(source) is on a public list of known secrets, so anybody can sign with it. \(make)")
         }
-        guard !Self.isPEM(secret) else {
+        if let kind = PublicText.kind(of: secret) {
             throw KeyError(
-                "\(source) is a PEM text, not a secret: whoever has a public key could sign with it. Configure it as a key file."
+                "\(source) is \(kind), not a secret: whoever has a public key could sign with it. Configure it as a key file."
             )
         }
         self.kid = kid
@@ -88,16 +88,6 @@ public final class VerificationKey: Sendable {
         self.kid = kid
         self.algorithm = algorithm
         self.material = .pair(key, scheme)
-    }
-
-    private static func isPEM(_ secret: Span<UInt8>) -> Bool {
-        let mark = Array("-----BEGIN ".utf8)
-        guard secret.count >= mark.count else { return false }
-        for start in 0...(secret.count - mark.count)
-        where mark.indices.allSatisfy({ secret[start + $0] == mark[$0] }) {
-            return true
-        }
-        return false
     }
 }
 

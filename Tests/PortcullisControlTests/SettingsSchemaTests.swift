@@ -9,7 +9,8 @@ private let reference: [(key: String, value: String?)] = [
     ("redis.ca_file", nil), ("redis.wait_replicas", "0"), ("tokens.secret_file", nil), ("tokens.key_file", nil),
     ("tokens.jwks", nil), ("tokens.algorithm", nil), ("tokens.issuer", nil), ("tokens.audience", nil),
     ("tokens.claims.user", "sub"), ("tokens.claims.session", "sid"), ("tokens.claims.tenant", "tenant"),
-    ("tokens.claims.device", "device"), ("tokens.claims.permissions", "permissions"), ("tokens.leeway", "30s"),
+    ("tokens.claims.device", "device"), ("tokens.claims.permissions", "permissions"), ("tokens.scopes", ""),
+    ("tokens.leeway", "30s"),
     ("tokens.longest_life", "24h"), ("tokens.types", "JWT, at+jwt, none"), ("tokens.mode", "stateless"),
     ("tokens.shared_keys", "false"), ("tokens.sources", "header, subprotocol, ticket"), ("tokens.cookie", nil),
     ("keys.refresh", "10m"), ("keys.cooldown", "30s"), ("keys.close_on_removal", "false"), ("sessions.enabled", "true"),
@@ -90,6 +91,7 @@ private let reference: [(key: String, value: String?)] = [
             tokens:
               jwks: "a: b # c"
               issuer: "null"
+              scopes: ["read doc:1 viewer"]
               issuers: {a.b: {issuer: x, key_file: "k\\"\\\\"}}
             resources: {step_up: {"billing:*": 15m}}
             origins: ["https://*.example.com"]

@@ -16,13 +16,14 @@ public enum TokenKeys {
     ) throws(StartupError) -> TokenPolicy {
         let tokens = settings.tokens
         do throws(KeyError) {
+            let roles = RoleOrder(names: settings.resources.roles.map { Identifier($0) }) ?? .standard
             var issuers: [TokenIssuer] = []
             if tokens.own.hasKey || tokens.issuers.isEmpty {
                 let keys = tokens.own.hasKey ? try load(tokens.own) : try ownKeys(state, made)
-                issuers.append(issuer(tokens.own, keys))
+                issuers.append(issuer(tokens.own, keys, roles))
             }
             for (_, other) in tokens.issuers.sorted(by: { $0.key < $1.key }) {
-                issuers.append(issuer(other, try load(other)))
+                issuers.append(issuer(other, try load(other), roles))
             }
             return try TokenPolicy(
                 issuers: issuers,
@@ -30,25 +31,20 @@ public enum TokenKeys {
                 longestLife: tokens.longestLife.inMilliseconds,
                 types: TokenTypes(tokens.types.map(\.rawValue)),
                 maximumLength: settings.limits.token,
-                roles: RoleOrder(names: settings.resources.roles.map { Identifier($0) }) ?? .standard
+                roles: roles
             )
         } catch {
             throw StartupError(error.description)
         }
     }
 
-    private static func issuer(_ settings: IssuerSettings, _ keys: KeySet) -> TokenIssuer {
+    private static func issuer(_ settings: IssuerSettings, _ keys: KeySet, _ roles: RoleOrder) -> TokenIssuer {
         TokenIssuer(
             issuer: settings.issuer.map { Identifier($0) },
             audiences: settings.audience.map { [Identifier($0)] } ?? [],
             keys: keys,
-            claims: ClaimNames(
-                user: Identifier(settings.claims.user),
-                session: Identifier(settings.claims.session),
-                tenant: Identifier(settings.claims.tenant),
-                device: Identifier(settings.claims.device),
-                permissions: Identifier(settings.claims.permissions)
-            )
+            claims: settings.claimNames,
+            scopes: settings.grants(roles)
         )
     }
 
@@ -75,5 +71,29 @@ public enum TokenKeys {
         }
         made(state.secret)
         return try KeySet.secretFile(state.secret)
+    }
+}
+
+extension IssuerSettings {
+    /// What each scope allows; the settings' own rules have checked the roles.
+    func grants(_ roles: RoleOrder) -> [Identifier: [ScopeGrant]] {
+        var grants: [Identifier: [ScopeGrant]] = [:]
+        for scope in scopes {
+            guard let role = roles.role(named: Identifier(scope.role)) else { continue }
+            let grant = ScopeGrant(resource: Identifier(scope.resource), role: role)
+            grants[Identifier(scope.scope), default: []].append(grant)
+        }
+        return grants
+    }
+
+    /// The names of its claims, as the verifier takes them.
+    var claimNames: ClaimNames {
+        ClaimNames(
+            user: Identifier(claims.user),
+            session: Identifier(claims.session),
+            tenant: Identifier(claims.tenant),
+            device: Identifier(claims.device),
+            permissions: Identifier(claims.permissions)
+        )
     }
 }

@@ -13,6 +13,8 @@ public struct IssuerSettings: Equatable, Sendable {
     /// The one algorithm that is accepted; nil: the one that the key says.
     public var algorithm: Algorithm?
     public var claims = ClaimSettings()
+    /// What the words of the claim `scope` allow.
+    public var scopes: [ScopeSetting] = []
 
     /// Whether any key option is set.
     public var hasKey: Bool { secretFile != nil || keyFile != nil || jwks != nil }

@@ -13,6 +13,7 @@ enum SettingsRules {
         listeners(settings, refuse)
         times(settings, refuse)
         roles(settings, refuse)
+        scopes(settings, refuse)
         return found
     }
 
@@ -140,6 +141,20 @@ enum SettingsRules {
                 "resources.default_role",
                 "\(quoted(role)) is not a role: write one of \(roles.joined(separator: ", "))"
             )
+        }
+    }
+}
+
+extension SettingsRules {
+    private static func scopes(_ settings: Settings, _ refuse: Refuse) {
+        let named = settings.tokens.issuers.sorted { $0.key < $1.key }.map {
+            ("tokens.issuers.\($0.key).scopes", $0.value)
+        }
+        for (key, issuer) in [("tokens.scopes", settings.tokens.own)] + named where settings.written.contains(key) {
+            for scope in issuer.scopes where !settings.resources.roles.contains(scope.role) {
+                let roles = settings.resources.roles.joined(separator: ", ")
+                refuse(key, "\(quoted(scope.role)) in \(quoted(scope.text)) is not a role: write one of \(roles)")
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ enum SettingsSchema {
         SettingGroup("tokens.issuers", \.tokens.issuers, rows: issuer) { settings in
             var issuer = IssuerSettings()
             issuer.claims = settings.tokens.own.claims
+            issuer.scopes = settings.tokens.own.scopes
             return issuer
         },
         SettingGroup("tls.certificates", \.tls.certificates, rows: certificate) { _ in TLSSettings.Certificate() },
@@ -100,6 +101,7 @@ enum SettingsSchema {
         SettingRow("claims.tenant", \.claims.tenant, .text("the dotted path of a claim"), "the tenant"),
         SettingRow("claims.device", \.claims.device, .text("the dotted path of a claim"), "the device"),
         SettingRow("claims.permissions", \.claims.permissions, .text("the dotted path of a claim"), "the permissions"),
+        SettingRow("scopes", \.scopes, .scopes, "the roles that scopes give, each `scope resource role`"),
     ]
 
     private static let tokens: [SettingRow<Settings>] =
