@@ -70,7 +70,7 @@ struct GateCommand: ParsableCommand {
         case .redisLost, .notVouching, .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed:
             progress("gate: \(report)")
         case .refused(_, let refusal): progress("gate: refused \(refusal)")
-        case .redisReady, .vouching, .decided, .admitted, .closed, .stopped: break
+        case .redisReady, .vouching, .decided, .unknownKey, .keysWithdrawn, .admitted, .closed, .stopped: break
         }
     }
 }

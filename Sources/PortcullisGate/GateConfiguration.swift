@@ -23,6 +23,8 @@ public struct GateConfiguration: Sendable {
     public var appendPolicy: AppendScript.Policy
 
     public var tokens: TokenPolicy
+    /// Whether the connections of a key that was removed are closed (`keys.close_on_removal`).
+    public var closesOnKeyRemoval: Bool
     public var credentials: CredentialSource
     public var origins: OriginPolicy
     public var refusal: RefusalStyle
@@ -63,6 +65,7 @@ public struct GateConfiguration: Sendable {
         self.lease = .seconds(5)
         self.appendPolicy = .init()
         self.tokens = tokens
+        self.closesOnKeyRemoval = false
         self.credentials = CredentialSource()
         self.origins = .sameOrigin
         self.refusal = .auto

@@ -14,7 +14,8 @@ final class GateLoop {
     /// Loop 0 alone holds the links to Redis.
     var uplink: Uplink?
 
-    let verifier: TokenVerifier
+    var verifier: TokenVerifier
+    var keysInForce: KeysInForce
     var head = RequestHead()
     var json = StrictJSON(maximumDepth: 32)
     let frameReader: FrameReader
@@ -55,7 +56,8 @@ final class GateLoop {
         configuration = shared.configuration
         mailbox = shared.mailboxes[index]
         engine = try Engine(waker: mailbox.waker, listener: listener)
-        verifier = TokenVerifier(configuration.tokens)
+        keysInForce = shared.keysAtStart
+        verifier = TokenVerifier(keysInForce.policy)
         frameReader = FrameReader(.server, limits: configuration.messageLimits)
         now = BootTime(nanoseconds: Clock.boot())
         wall = WallTime(milliseconds: Clock.wall())
@@ -115,6 +117,7 @@ final class GateLoop {
         case .versionsLost:
             book.resetVersions()
             rooms.resetVersions()
+        case .keysReplaced(let keys): replaceKeys(keys)
         case .drain: beginDrain()
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
         case .enforced(let enforced): uplink?.enforced(enforced)

@@ -82,7 +82,9 @@ extension GateLoop {
         guard canVouch else { throw Refusal(.cannotVouch, "the view of revocations is not confirmed") }
         switch credential {
         case .token(let token, _):
-            try identified(stream, bytes, pending, try verifier.verify(token.span, now: wall).identity)
+            let verified = try verify(token.span)
+            hold(stream.slot, to: verified)
+            try identified(stream, bytes, pending, verified.identity)
         case .session(let id):
             guard configuration.sessions != nil else { throw Refusal(.missingCredential, "sessions are off") }
             wait(stream, bytes, pending)

@@ -40,6 +40,7 @@ public enum GateAssembly {
         gate.keys = Keys(prefix: settings.redis.prefix)
         gate.lease = settings.guarantee.lease.inMilliseconds
         gate.appendPolicy = appendPolicy(settings)
+        gate.closesOnKeyRemoval = settings.keys.closeOnRemoval
         gate.credentials = credentials(settings)
         guard let origins = OriginPolicy(settings.origins) else {
             throw StartupError(
