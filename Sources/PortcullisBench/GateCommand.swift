@@ -71,7 +71,7 @@ struct GateCommand: ParsableCommand {
             .sessionsLackCreation, .sessionsNotRenewed:
             progress("gate: \(report)")
         case .refused(_, let refusal): progress("gate: refused \(refusal)")
-        case .redisReady, .vouching, .decided, .admitted, .closed, .stopped: break
+        case .redisReady, .vouching, .decided, .unknownKey, .keysWithdrawn, .admitted, .closed, .stopped: break
         }
     }
 }

@@ -25,7 +25,10 @@ struct Serve: AsyncParsableCommand {
     var jwtSecretFile: String?
     @Option(help: ArgumentHelp("A file with the public key of tokens, in PEM or as a JWK.", valueName: "file"))
     var jwtKey: String?
-    @Option(help: ArgumentHelp("A JWK Set: a file.", valueName: "file")) var jwks: String?
+    @Option(
+        help: ArgumentHelp("A JWK Set: a file, or a URL, which is fetched again and again.", valueName: "file-or-url")
+    )
+    var jwks: String?
     @Option(help: "The issuer that tokens must name.") var issuer: String?
     @Option(help: "The audience that tokens must name.") var audience: String?
     @Option(help: "How many loops (one for each core).") var loops: Int?

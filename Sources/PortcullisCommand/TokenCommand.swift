@@ -54,7 +54,7 @@ struct TokenIssue: ParsableCommand {
     }
 }
 
-struct TokenVerify: ParsableCommand {
+struct TokenVerify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Say whether a token is accepted, and why not.",
@@ -71,31 +71,21 @@ struct TokenVerify: ParsableCommand {
     var jwtSecretFile: String?
     @Option(help: ArgumentHelp("A file with the public key of tokens, in PEM or as a JWK.", valueName: "file"))
     var jwtKey: String?
-    @Option(help: ArgumentHelp("A JWK Set: a file.", valueName: "file")) var jwks: String?
+    @Option(help: ArgumentHelp("A JWK Set: a file, or a URL, which is fetched once.", valueName: "file-or-url"))
+    var jwks: String?
     @Option(help: "The issuer that tokens must name.") var issuer: String?
     @Option(help: "The audience that tokens must name.") var audience: String?
     @Flag(help: "Judge header, key and signature, and leave the claims alone.") var signatureOnly = false
     @Flag(help: "Print one JSON object a token.") var json = false
     @OptionGroup var common: CommonOptions
 
-    func run() throws {
+    func run() async throws {
         let settings = try common.settings([
             "tokens.secret_file": jwtSecretFile, "tokens.key_file": jwtKey, "tokens.jwks": jwks,
             "tokens.issuer": issuer, "tokens.audience": audience,
         ])
         let files = token == "-" ? nil : try TokenFiles(token)
-        var judge: TokenJudge
-        do throws(StartupError) {
-            let state = try StateDirectory.locate(
-                configured: settings.stateDirectory,
-                environment: ProcessInfo.processInfo.environment
-            )
-            judge = TokenJudge(try TokenKeys.policy(settings, state: state), signatureOnly: signatureOnly)
-        } catch {
-            guard token == "-" || files != nil else { throw error }
-            // One answer a token is promised: each is refused with the reason, and the process goes on.
-            judge = TokenJudge(unusable: error.description)
-        }
+        let judge = try await judge(settings, mayFail: token != "-" && files == nil)
         var allAccepted = true
         if token == "-" {
             try InputLines.read { line in
@@ -115,6 +105,24 @@ struct TokenVerify: ParsableCommand {
             try show(verdict)
         }
         if !allAccepted { throw ExitCode(1) }
+    }
+
+    /// - Parameter mayFail: whether keys that cannot be used end the command; else one answer a token is promised, and each is refused with
+    ///   the reason.
+    private func judge(_ settings: Settings, mayFail: Bool) async throws -> TokenJudge {
+        do {
+            let state = try StateDirectory.locate(
+                configured: settings.stateDirectory,
+                environment: ProcessInfo.processInfo.environment
+            )
+            let policy = try await TokenKeys.fetch(try TokenKeys.load(settings, state: state))
+            return TokenJudge(policy, signatureOnly: signatureOnly)
+        } catch let error as StartupError {
+            guard !mayFail else { throw error }
+            return TokenJudge(unusable: error.description)
+        } catch let error as KeysUnavailable {
+            return TokenJudge(unusable: error.description)
+        }
     }
 
     private func show(_ verdict: TokenJudge.Verdict) throws {

@@ -25,7 +25,7 @@ public enum GateServer {
         try settings.listen.probe(for: "listen")
         try settings.admin.probe(for: "admin")
         let state = try StateDirectory.locate(configured: settings.stateDirectory, environment: environment)
-        let tokens = try TokenKeys.policy(settings, state: state) { path in
+        let tokens = try TokenKeys.load(settings, state: state) { path in
             logger.notice(
                 "no key is configured: tokens are verified with the gate's own secret",
                 metadata: ["file": "\(path)"]
@@ -33,6 +33,9 @@ public enum GateServer {
         }
 
         if let weakness = try CookieSecret.weakness(settings.sessions) { logger.warning("\(weakness)") }
+        let keys = tokens.fetched.isEmpty ? nil : KeyRefresher(tokens, settings.keys, state: state, logger: logger)
+        await keys?.begin()
+
         var services: [any Service] = []
         let redis: RedisURL
         var embedded: EmbeddedRedis?
@@ -55,8 +58,13 @@ public enum GateServer {
 
         let gate: GateService
         do {
-            let configuration = try GateAssembly.configuration(settings, redis: redis, tokens: tokens, version: version)
-            gate = try GateService(configuration, logger: logger)
+            let configuration = try GateAssembly.configuration(
+                settings,
+                redis: redis,
+                tokens: keys?.policy ?? tokens.policy,
+                version: version
+            )
+            gate = try GateService(configuration, keys: keys, logger: logger)
             logger.notice(
                 "listening",
                 metadata: [
@@ -70,6 +78,7 @@ public enum GateServer {
             throw error
         }
         services.append(gate)
+        if let keys { services.append(keys) }
         services.append(
             AdminListener(address: settings.admin, logger: logger) { [status = gate.gate] in status.status.report }
         )

@@ -12,6 +12,12 @@ public final class HMACKey: Sendable {
     public var byteCount: Int {
         secret.count
     }
+
+    /// Whether two keys are the same secret for the same hash function, told in constant time.
+    public func isSame(as other: HMACKey) -> Bool {
+        guard hash == other.hash else { return false }
+        return secret.withSpan { own in other.secret.withSpan { ConstantTime.equal(own, $0) } }
+    }
 }
 
 extension HMACKey: CustomStringConvertible, CustomReflectable {

@@ -138,10 +138,22 @@ extension GateLoop {
                 stopped.append(stream(slot))
             }
         }
-        let mass = MassClose(streams: stopped, frames: frames, enforced: enforced, decided: decided)
+        begin(MassClose(streams: stopped, frames: frames, decision: (decided, enforced)))
+    }
+
+    private func begin(_ mass: MassClose) {
         massCloses.append(mass)
         // One that matches few is done at once, also behind a mass close.
-        if stopped.count <= Self.closesPerTurn { closeSlice(at: massCloses.count - 1) }
+        if mass.streams.count <= Self.closesPerTurn { closeSlice(at: massCloses.count - 1) }
+    }
+
+    /// Closes these live connections, as a decision that matches them would.
+    func closeAll(_ slots: [UInt32], _ closing: Closing) {
+        var frames: [2 of [UInt8]] = [[], []]
+        closing.append(isVersion1: false, to: &frames[0])
+        closing.append(isVersion1: true, to: &frames[1])
+        let stopped = slots.filter { stop($0, code: closing.code, reason: closing.reason) }
+        begin(MassClose(streams: stopped.map(stream), frames: frames, decision: nil))
     }
 
     /// Writes the next slice of the oldest mass close.
@@ -157,8 +169,7 @@ extension GateLoop {
         }
         massCloses[index].streams.removeLast(slice.count)
         guard massCloses[index].streams.isEmpty else { return }
-        let mass = massCloses.remove(at: index)
-        done(mass.enforced, mass.decided)
+        if let (decided, enforced) = massCloses.remove(at: index).decision { done(enforced, decided) }
     }
 
     /// About 1 ms of writing.
@@ -253,11 +264,11 @@ extension GateLoop {
     }
 }
 
-/// Connections that a decision has stopped and whose last bytes are still to be written.
+/// Connections that are stopped and whose last bytes are still to be written.
 struct MassClose {
     var streams: [StreamID]
     /// For raw connections, and for those that speak `portcullis.v1`.
     let frames: [2 of [UInt8]]
-    let enforced: Enforced
-    let decided: Decided
+    /// What stopped them and what becomes its receipt; nil where no decision did.
+    let decision: (Decided, Enforced)?
 }

@@ -1,5 +1,6 @@
 import PortcullisCrypto
 public import PortcullisReactor
+public import PortcullisTokens
 import Synchronization
 
 /// The data plane: it holds the connections, follows Redis, and cuts off whom a decision names.
@@ -61,6 +62,14 @@ public final class Gate: Sendable {
     /// What readiness shows, as of a moment ago.
     public var status: GateStatus {
         shared.status.withLock { $0 }
+    }
+
+    /// Verifies tokens by other keys from here on. Handshakes of a key that is gone are refused at once, and its connections closed
+    /// where the configuration says so. Returns when every loop has been told.
+    public func replaceTokens(_ policy: TokenPolicy) {
+        shared.keyRegister.withLock { register in
+            shared.tellAll(.keysReplaced(register.enter(policy)))
+        }
     }
 
     /// Begins to stop: nobody is admitted any more, all are told and closed within `drain.deadline`. Returns at once.

@@ -30,6 +30,8 @@ public struct GateConfiguration: Sendable {
     public var asksSharedKeys: Bool
     /// Whether a token must be among the active ones in Redis (`tokens.mode: hybrid`).
     public var asksActiveTokens: Bool
+    /// Whether the connections of a key that was removed are closed (`keys.close_on_removal`).
+    public var closesOnKeyRemoval: Bool
     public var credentials: CredentialSource
     public var origins: OriginPolicy
     public var refusal: RefusalStyle
@@ -75,6 +77,7 @@ public struct GateConfiguration: Sendable {
         self.tokens = tokens
         self.asksSharedKeys = false
         self.asksActiveTokens = false
+        self.closesOnKeyRemoval = false
         self.credentials = CredentialSource()
         self.origins = .sameOrigin
         self.refusal = .auto

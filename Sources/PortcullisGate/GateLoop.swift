@@ -15,7 +15,8 @@ final class GateLoop {
     /// Loop 0 alone holds the links to Redis.
     var uplink: Uplink?
 
-    let verifier: TokenVerifier
+    var verifier: TokenVerifier
+    var keysInForce: KeysInForce
     var head = RequestHead()
     var json = StrictJSON(maximumDepth: 32)
     let frameReader: FrameReader
@@ -63,7 +64,8 @@ final class GateLoop {
         configuration = shared.configuration
         mailbox = shared.mailboxes[index]
         engine = try Engine(waker: mailbox.waker, listener: listener)
-        verifier = TokenVerifier(configuration.tokens)
+        keysInForce = shared.keysAtStart
+        verifier = TokenVerifier(keysInForce.policy)
         frameReader = FrameReader(.server, limits: configuration.messageLimits)
         // A token as a JSON string in a JSON object: escapes may make it six times as long.
         let first = configuration.credentials.longestToken.multipliedClamped(by: 6).addingClamped(1024)
@@ -131,6 +133,7 @@ final class GateLoop {
         case .versionsLost:
             book.resetVersions()
             rooms.resetVersions()
+        case .keysReplaced(let keys): replaceKeys(keys)
         case .drain: beginDrain()
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
         case .enforced(let enforced): uplink?.enforced(enforced)

@@ -1,4 +1,5 @@
 public import PortcullisCore
+public import PortcullisTokens
 public import PortcullisWire
 
 /// What a gate tells whoever keeps its log. Nothing in it is a secret.
@@ -15,6 +16,10 @@ public enum GateReport: Sendable {
     case logEntryRejected(position: String, EventRejection)
     case decided(type: String, event: Identifier, matched: Int, closed: Int, microseconds: Int64)
     case refused(Handshake, Refusal)
+    /// A token was refused that names a key which may have come to its source meanwhile. As often as clients like.
+    case unknownKey(UnknownKey)
+    /// A loop has acted on keys that count no more.
+    case keysWithdrawn(closed: Int, refused: Int)
     /// Told only where ``GateConfiguration/reportsAdmissions`` is set.
     case admitted(ConnectionID, user: Identifier, credential: CredentialKind, address: IPAddress?)
     case closed(connection: ConnectionID, user: Identifier, code: UInt16, reason: String)

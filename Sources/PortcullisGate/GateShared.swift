@@ -10,6 +10,9 @@ final class GateShared: Sendable {
     let instance: UInt32
     let mailboxes: [Mailbox<LoopMessage>]
     let report: @Sendable (GateReport) -> Void
+    /// The numbers of the keys. Held while a policy is posted, so that every loop gets two in the same order.
+    let keyRegister: Mutex<KeyRegister>
+    let keysAtStart: KeysInForce
     /// One a process, changed before the loops are told. A handshake asks it under this lock, which is held for a look-up in memory.
     let standing: Mutex<StandingDecisions>
     let status = Mutex(GateStatus())
@@ -32,6 +35,9 @@ final class GateShared: Sendable {
         self.instance = instance
         self.mailboxes = mailboxes
         self.report = report
+        var register = KeyRegister()
+        keysAtStart = register.enter(configuration.tokens)
+        keyRegister = Mutex(register)
         // Sources with connections are never forgotten: they get room of their own.
         let room = configuration.throttle.connections > 0 ? configuration.connections : 0
         let capacity = AddressThrottle.standardCapacity + room

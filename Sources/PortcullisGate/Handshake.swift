@@ -101,7 +101,8 @@ extension GateLoop {
         _ pending: PendingHandshake,
         _ token: [UInt8]
     ) throws(Refusal) {
-        let verified = try verifier.verify(token.span, now: wall)
+        let verified = try verify(token.span)
+        hold(stream.slot, to: verified)
         pending.version = verified.version
         try identified(stream, bytes, pending, verified.identity)
     }

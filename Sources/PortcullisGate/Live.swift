@@ -35,6 +35,8 @@ struct Live {
     var hasAddress = false
     /// Whether it counts among the connections of its address.
     var isCounted = false
+    /// The number of the key that admitted it (``KeyRegister``).
+    var key = KeysInForce.none
     /// The resource it is bound to.
     var resource: Identifier?
     var frames = FrameState()

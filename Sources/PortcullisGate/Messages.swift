@@ -19,6 +19,8 @@ enum LoopMessage: Sendable {
     case sessionsUncertain
     /// Redis was emptied: the versions of permissions begin anew.
     case versionsLost
+    /// Other keys verify tokens from here on.
+    case keysReplaced(KeysInForce)
     /// Close everybody and end.
     case drain
     // To the first loop only.

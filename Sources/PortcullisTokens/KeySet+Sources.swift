@@ -39,7 +39,7 @@ extension KeySet {
     }
 
     private static func jwks(_ file: KeyFile, _ algorithm: Algorithm?) throws(KeyError) -> KeySet {
-        let (set, holdsSecret) = try parse(file.bytes, algorithm, .file, source: file.path)
+        let (set, holdsSecret, _) = try parse(file.bytes, algorithm, .file, source: file.path)
         if holdsSecret { try file.requirePrivate() }
         return try set.orNothing(file.path)
     }
@@ -66,13 +66,16 @@ extension KeySet {
     }
 
     /// The keys of a JWK Set (RFC 7517, section 5) or of a single JWK that was fetched. Secrets in it are refused.
-    /// - Throws: where the text is none, or no key in it can be used.
+    ///
+    /// A JWK Set in which no key can be used is an answer all the same, and gives an empty set: its issuer has withdrawn the others.
+    /// - Throws: where the text is none, or a single JWK that cannot be used, as an error document is.
     public static func fetchedJWKS(
         _ json: [UInt8],
         algorithm: Algorithm? = nil,
         source: String
     ) throws(KeyError) -> KeySet {
-        try parse(json, algorithm, .network, source: source).set.orNothing(source)
+        let (set, _, isSet) = try parse(json, algorithm, .network, source: source)
+        return isSet ? set : try set.orNothing(source)
     }
 
     /// The keys of a JWK Set or of a single JWK that stands in no file of its own. It may hold secrets.
@@ -96,8 +99,9 @@ extension KeySet {
         _ algorithm: Algorithm?,
         _ origin: JSONWebKey.Origin,
         source: String
-    ) throws(KeyError) -> (set: KeySet, holdsSecret: Bool) {
+    ) throws(KeyError) -> (set: KeySet, holdsSecret: Bool, isSet: Bool) {
         let nodes: [Int]
+        var isSet = false
         var json = StrictJSON(maximumBytes: KeyFile.largest)
         do {
             try json.parse(bytes.span)
@@ -109,6 +113,7 @@ extension KeySet {
                 throw KeyError("\(source) is no JWK Set: \"keys\" is no array.")
             }
             nodes = Array(json.elements(of: keys))
+            isSet = true
         } else {
             guard json.kind(of: 0) == .object else { throw KeyError("\(source) is neither a JWK nor a JWK Set.") }
             nodes = [0]
@@ -141,7 +146,7 @@ extension KeySet {
             refused.append(Refused(kid: kid, reason: "Key \"\(kid)\" cannot be used: its \"kid\" stands twice."))
         }
         keys.removeAll { key in key.kid.map { names[$0] == 0 } ?? false }
-        return (try KeySet(keys, refused: refused), holdsSecret)
+        return (try KeySet(keys, refused: refused), holdsSecret, isSet)
     }
 }
 

@@ -54,6 +54,11 @@ public struct KeySet: Sendable {
         return true
     }
 
+    /// Whether a token may mean a key of the set by that name.
+    public func holds(_ kid: Identifier) -> Bool {
+        index(of: kid.bytes.span) != nil
+    }
+
     /// Whether any key has that algorithm.
     func uses(_ algorithm: Algorithm) -> Bool {
         keys.contains { $0.algorithm == algorithm }

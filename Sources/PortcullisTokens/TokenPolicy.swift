@@ -48,6 +48,28 @@ public struct TokenPolicy: Sendable {
         self.roles = roles
         self.hashesTokens = hashesTokens
     }
+
+    private init(_ policy: TokenPolicy, issuers: [TokenIssuer]) {
+        self.issuers = issuers
+        leeway = policy.leeway
+        longestLife = policy.longestLife
+        types = policy.types
+        maximumLength = policy.maximumLength
+        roles = policy.roles
+        hashesTokens = policy.hashesTokens
+    }
+
+    /// The same policy with other keys for the issuers whose keys come from one source.
+    public func replacing(keysOf source: KeySource, with keys: KeySet) -> TokenPolicy {
+        TokenPolicy(
+            self,
+            issuers: issuers.map { issuer in
+                var issuer = issuer
+                if issuer.source == source { issuer.keys = keys }
+                return issuer
+            }
+        )
+    }
 }
 
 /// Whose tokens are accepted, and how they say what they say.
@@ -60,19 +82,23 @@ public struct TokenIssuer: Sendable {
     public var claims: ClaimNames
     /// What an OAuth scope (RFC 6749, section 3.3) allows; scopes that do not stand here allow nothing.
     public var scopes: [Identifier: [ScopeGrant]]
+    /// Where the keys are fetched from; nil where they stand in a file.
+    public var source: KeySource?
 
     public init(
         issuer: Identifier? = nil,
         audiences: [Identifier] = [],
         keys: KeySet,
         claims: ClaimNames = ClaimNames(),
-        scopes: [Identifier: [ScopeGrant]] = [:]
+        scopes: [Identifier: [ScopeGrant]] = [:],
+        source: KeySource? = nil
     ) {
         self.issuer = issuer
         self.audiences = audiences
         self.keys = keys
         self.claims = claims
         self.scopes = scopes
+        self.source = source
     }
 }
 

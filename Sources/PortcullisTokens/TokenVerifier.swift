@@ -33,6 +33,11 @@ public final class TokenVerifier {
         work.authenticPayload
     }
 
+    /// The key that the token that was judged last names and that may still come, where it was refused with `unknown_key`.
+    public var unknownKey: UnknownKey? {
+        work.unknownKey
+    }
+
     /// The hash that names a token in a selector: SHA-256 of its bytes as lower-case digits.
     public static func hash(_ token: Span<UInt8>) throws(Refusal) -> Identifier {
         do {

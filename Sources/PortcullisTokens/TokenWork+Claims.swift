@@ -26,7 +26,8 @@ extension TokenWork {
             expires: expires,
             version: version.flatMap { payloadJSON.integer($0, in: bytes) },
             key: policy.issuers[choice.issuer].keys.keys[choice.key],
-            issuer: choice.issuer
+            issuer: choice.issuer,
+            keyIndex: choice.key
         )
     }
 

@@ -19,6 +19,8 @@ struct TokenWork {
     private var signature: [UInt8]
     /// How much of `payload` is the payload of a token whose signature is valid.
     var payloadCount = 0
+    /// The key that the token that was refused last names, where it may still come.
+    private(set) var unknownKey: UnknownKey?
     /// The header of the token that was verified last: most tokens of an issuer have the same.
     private var known: KnownHeader?
 
@@ -104,18 +106,27 @@ struct TokenWork {
             throw Refusal(.malformedToken, "The token's header is not strict JSON.")
         }
         let header = try Header(headerJSON, bytes, policy.types)
+        unknownKey = nil
         let issuer = try chooseIssuer(payloadCount)
         let keys = policy.issuers[issuer].keys
-        guard let algorithm = header.algorithm, keys.uses(algorithm) else {
-            throw Refusal(.algorithmForbidden, "The token's algorithm is that of none of its issuer's keys.")
-        }
         let index: Int?
         if let kid = header.kid {
             index = headerJSON.withText(kid, in: bytes) { keys.index(of: $0) }
         } else {
             index = keys.index(of: nil)
         }
-        guard let index else { throw Refusal(.unknownKey, "The token does not name a key of its issuer.") }
+        let source = policy.issuers[issuer].source
+        guard let algorithm = header.algorithm,
+            keys.uses(algorithm) || index == nil && source?.mayBring(algorithm) ?? false
+        else {
+            throw Refusal(.algorithmForbidden, "The token's algorithm is that of none of its issuer's keys.")
+        }
+        guard let index else {
+            if let source, let kid = header.kid.flatMap({ headerJSON.string($0, in: bytes) }) {
+                unknownKey = UnknownKey(source: source, kid: kid)
+            }
+            throw Refusal(.unknownKey, "The token does not name a key of its issuer.")
+        }
         let key = keys.keys[index]
         guard key.algorithm == algorithm else {
             throw Refusal(.algorithmForbidden, "The token's algorithm is not that of its key.")

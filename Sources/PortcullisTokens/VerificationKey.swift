@@ -89,6 +89,16 @@ public final class VerificationKey: Sendable {
         self.algorithm = algorithm
         self.material = .pair(key, scheme)
     }
+
+    /// Whether two are the same key with the same algorithm, whatever they are called. Secrets are compared in constant time.
+    public func isSameKey(as other: VerificationKey) -> Bool {
+        guard algorithm == other.algorithm else { return false }
+        switch (material, other.material) {
+        case (.secret(let own), .secret(let other)): return own.isSame(as: other)
+        case (.pair, .pair): return thumbprint != nil && thumbprint == other.thumbprint
+        case (.secret, .pair), (.pair, .secret): return false
+        }
+    }
 }
 
 extension VerificationKey: CustomStringConvertible, CustomReflectable {

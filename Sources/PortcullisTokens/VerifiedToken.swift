@@ -12,4 +12,6 @@ public struct VerifiedToken: Sendable {
     public let key: VerificationKey
     /// The place of its issuer in the policy.
     public let issuer: Int
+    /// The place of the key among those of its issuer.
+    public let keyIndex: Int
 }

@@ -41,6 +41,7 @@ public enum GateAssembly {
         gate.lease = settings.guarantee.lease.inMilliseconds
         gate.appendPolicy = appendPolicy(settings)
         gate.eventKey = try EventSecret.key(settings)
+        gate.closesOnKeyRemoval = settings.keys.closeOnRemoval
         gate.credentials = credentials(settings)
         guard let origins = OriginPolicy(settings.origins) else {
             throw StartupError(

@@ -46,6 +46,14 @@ struct GateJournal: Sendable {
                     "ip": "\(handshake.address?.description ?? "unix")",
                 ]
             )
+        case .unknownKey:
+            // The refusal says it; the keeper of the keys hears it another way.
+            break
+        case .keysWithdrawn(let closed, let refused):
+            logger.notice(
+                "connections of a withdrawn key were closed",
+                metadata: ["closed": "\(closed)", "refused_handshakes": "\(refused)"]
+            )
         case .admitted(let connection, let user, let credential, let address):
             logger.debug(
                 "admitted",

@@ -9,10 +9,19 @@ public final class GateService: Service {
     public let gate: Gate
 
     /// Starts the gate.
-    public init(_ configuration: GateConfiguration, logger: Logger) throws(StartupError) {
+    /// - Parameter keys: who fetches keys, where some are fetched.
+    public init(
+        _ configuration: GateConfiguration,
+        keys: KeyRefresher? = nil,
+        logger: Logger
+    ) throws(StartupError) {
         let journal = GateJournal(logger: logger)
         do throws(SocketError) {
-            gate = try Gate(configuration) { journal.write($0) }
+            gate = try Gate(configuration) { report in
+                if case .unknownKey(let unknown) = report { keys?.unknownKey(unknown) }
+                journal.write(report)
+            }
+            keys?.serve(gate)
         } catch {
             throw StartupError(
                 error.isAddressInUse

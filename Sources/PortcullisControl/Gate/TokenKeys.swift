@@ -14,18 +14,28 @@ public enum TokenKeys {
         state: StateDirectory,
         made: (String) -> Void = { _ in }
     ) throws(StartupError) -> TokenPolicy {
+        try load(settings, state: state, made: made).policy
+    }
+
+    /// What verifies tokens, and the key sets that are to be fetched for it: until then their issuers have no key.
+    public static func load(
+        _ settings: Settings,
+        state: StateDirectory,
+        made: (String) -> Void = { _ in }
+    ) throws(StartupError) -> LoadedTokens {
         let tokens = settings.tokens
         do throws(KeyError) {
             let roles = RoleOrder(names: settings.resources.roles.map { Identifier($0) }) ?? .standard
             var issuers: [TokenIssuer] = []
+            var fetched: [FetchedKeySet] = []
             if tokens.own.hasKey || tokens.issuers.isEmpty {
-                let keys = tokens.own.hasKey ? try load(tokens.own) : try ownKeys(state, made)
+                let keys = tokens.own.hasKey ? try load(tokens.own, &fetched) : (try ownKeys(state, made), nil)
                 issuers.append(issuer(tokens.own, keys, roles))
             }
             for (_, other) in tokens.issuers.sorted(by: { $0.key < $1.key }) {
-                issuers.append(issuer(other, try load(other), roles))
+                issuers.append(issuer(other, try load(other, &fetched), roles))
             }
-            return try TokenPolicy(
+            let policy = try TokenPolicy(
                 issuers: issuers,
                 leeway: tokens.leeway.inMilliseconds,
                 longestLife: tokens.longestLife.inMilliseconds,
@@ -33,30 +43,57 @@ public enum TokenKeys {
                 maximumLength: settings.limits.token,
                 roles: roles
             )
+            return LoadedTokens(policy: policy, fetched: fetched)
         } catch {
             throw StartupError(error.description)
         }
     }
 
-    private static func issuer(_ settings: IssuerSettings, _ keys: KeySet, _ roles: RoleOrder) -> TokenIssuer {
+    /// Fetches, once, the key sets that the settings name by URL: what a command needs that judges tokens and goes.
+    ///
+    /// - Throws: ``KeysUnavailable`` where one cannot be fetched.
+    public static func fetch(_ loaded: LoadedTokens) async throws -> TokenPolicy {
+        var policy = loaded.policy
+        for set in loaded.fetched {
+            do {
+                let bytes = try await KeyFetcher().fetch(set.url)
+                let keys = try KeySet.fetchedJWKS(bytes, algorithm: set.source.algorithm, source: "It")
+                policy = policy.replacing(keysOf: set.source, with: keys)
+            } catch {
+                throw KeysUnavailable("The key set at \(set.url) cannot be fetched: \(error).")
+            }
+        }
+        return policy
+    }
+
+    private typealias Keys = (set: KeySet, source: KeySource?)
+
+    private static func issuer(_ settings: IssuerSettings, _ keys: Keys, _ roles: RoleOrder) -> TokenIssuer {
         TokenIssuer(
             issuer: settings.issuer.map { Identifier($0) },
             audiences: settings.audience.map { [Identifier($0)] } ?? [],
-            keys: keys,
+            keys: keys.set,
             claims: settings.claimNames,
-            scopes: settings.grants(roles)
+            scopes: settings.grants(roles),
+            source: keys.source
         )
     }
 
-    private static func load(_ issuer: IssuerSettings) throws(KeyError) -> KeySet {
+    private static func load(_ issuer: IssuerSettings, _ fetched: inout [FetchedKeySet]) throws(KeyError) -> Keys {
         let algorithm = issuer.algorithm.flatMap { Algorithm(rawValue: $0.rawValue) }
-        if let file = issuer.secretFile { return try KeySet.secretFile(file, algorithm: algorithm) }
-        if let file = issuer.keyFile { return try KeySet.keyFile(file, algorithm: algorithm) }
-        if let file = issuer.jwks {
-            guard !file.contains("://") else {
-                throw KeyError("tokens.jwks: this version reads a key set from a file only: save it and name the file.")
+        if let file = issuer.secretFile { return (try KeySet.secretFile(file, algorithm: algorithm), nil) }
+        if let file = issuer.keyFile { return (try KeySet.keyFile(file, algorithm: algorithm), nil) }
+        switch issuer.jwks {
+        case .file(let file): return (try KeySet.jwksFile(file, algorithm: algorithm), nil)
+        case .url(let url):
+            // Issuers may share a set, as the tenants of one provider do: it is fetched once for all.
+            if let shared = fetched.first(where: { $0.url == url && $0.source.algorithm == algorithm }) {
+                return (.empty, shared.source)
             }
-            return try KeySet.jwksFile(file, algorithm: algorithm)
+            let source = KeySource(number: fetched.count, algorithm: algorithm)
+            fetched.append(FetchedKeySet(source: source, url: url))
+            return (.empty, source)
+        case nil: break
         }
         throw KeyError("A token issuer has no key: set secret_file, key_file or jwks.")
     }

@@ -78,11 +78,15 @@ enum SmallFile {
 
     /// Replaces a file in one step; false where that failed.
     @discardableResult static func write(_ text: String, to path: String) -> Bool {
+        write(Array(text.utf8), to: path)
+    }
+
+    /// Replaces a file in one step; false where that failed.
+    static func write(_ bytes: [UInt8], to path: String) -> Bool {
         let draft = "\(path).\(getpid())"
         let file = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { return false }
         defer { close(file) }
-        let bytes = Array(text.utf8)
         let written = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
         return written == bytes.count && rename(draft, path) == 0
     }

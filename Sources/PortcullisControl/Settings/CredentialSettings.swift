@@ -8,8 +8,8 @@ public struct IssuerSettings: Equatable, Sendable {
     public var secretFile: String?
     /// A PEM file with a public or private key.
     public var keyFile: String?
-    /// A file or an `https://` address with a JWK set.
-    public var jwks: String?
+    /// A file or a URL with a JWK set.
+    public var jwks: KeySetPlace?
     /// The one algorithm that is accepted; nil: the one that the key says.
     public var algorithm: Algorithm?
     public var claims = ClaimSettings()

@@ -31,9 +31,9 @@ public struct Secret: Hashable, Sendable {
     }
 
     private static func maskingQuery(_ address: String) -> String {
-        guard let mark = address.firstIndex(of: "?"), address[mark...].lowercased().contains("pass") else {
-            return address
-        }
+        guard let mark = address.firstIndex(of: "?") else { return address }
+        let query = address[mark...].lowercased()
+        guard ["pass", "key", "token", "secret", "sig"].contains(where: query.contains) else { return address }
         return "\(address[..<mark])?***"
     }
 }

@@ -57,6 +57,23 @@ extension SettingKind where Value == Secret {
     }
 }
 
+extension SettingKind where Value == KeySetPlace {
+    /// A file or a URL; a password in it is not shown, not even where the URL is wrong.
+    static var keySet: SettingKind {
+        let expected = "the path of a file or an http(s) URL"
+        return .single(
+            expected,
+            parse: { text throws(Mismatch) in
+                guard !text.isEmpty, text.utf8.count <= 4096, !text.unicodeScalars.contains(where: { $0.value < 0x20 }),
+                    let place = KeySetPlace(text)
+                else { throw Mismatch(text: "this is no place of a key set: write \(expected)") }
+                return place
+            },
+            show: { $0.description }
+        )
+    }
+}
+
 extension SettingKind where Value == ListenAddress {
     static var address: SettingKind {
         let expected = "host:port, [v6]:port or unix:/path"

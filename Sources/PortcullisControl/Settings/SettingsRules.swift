@@ -67,7 +67,9 @@ enum SettingsRules {
     }
 
     private static func keyOptions(of issuer: IssuerSettings, _ key: String, _ refuse: Refuse) {
-        let options = [("secret_file", issuer.secretFile), ("key_file", issuer.keyFile), ("jwks", issuer.jwks)]
+        let options = [
+            ("secret_file", issuer.secretFile), ("key_file", issuer.keyFile), ("jwks", issuer.jwks?.description),
+        ]
         let written = options.filter { $0.1 != nil }.map(\.0)
         if written.count > 1 { refuse(key, "\(written.joined(separator: " and ")) are set: keep one of them") }
     }

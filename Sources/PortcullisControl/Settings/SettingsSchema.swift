@@ -91,7 +91,7 @@ enum SettingsSchema {
         SettingRow(
             "jwks",
             \.jwks,
-            .optional(.matching("the path of a file or an http(s) URL", SettingsRules.isFileOrURL)),
+            .optional(.keySet),
             unset: "none",
             "a JWK set"
         ),

@@ -38,12 +38,6 @@ extension SettingsRules {
         return false
     }
 
-    /// A path, or a URL with http or https.
-    static func isFileOrURL(_ text: String) -> Bool {
-        guard let scheme = text.firstRange(of: "://") else { return true }
-        return ["http", "https"].contains(text[..<scheme.lowerBound]) && scheme.upperBound != text.endIndex
-    }
-
     /// A template with exactly one place for the session's id.
     static func isSessionKey(_ text: String) -> Bool {
         text.ranges(of: "{id}").count + text.ranges(of: "{sha256}").count == 1
