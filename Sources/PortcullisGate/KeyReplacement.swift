@@ -32,7 +32,7 @@ extension GateLoop {
                 refuse(stream(UInt32(slot)), Refusal(.unknownKey, "the key was withdrawn during the handshake"))
                 refused += 1
             case .live where configuration.closesOnKeyRemoval: closed.append(UInt32(slot))
-            case .live, .head, .closing, .vacant: break
+            case .live, .head, .authenticating, .closing, .vacant: break
             }
         }
         guard refused > 0 || !closed.isEmpty else { return }
