@@ -2,8 +2,8 @@
 enum UnsupportedSettings {
     private static let prefixes = [
         "redis.ca_file", "redis.wait_replicas", "tokens.mode", "tokens.shared_keys", "keys.", "sessions.cookie_secret",
-        "sessions.bind", "sessions.touch", "resources.step_up", "guarantee.freeze_limit",
-        "guarantee.mode", "events.", "limits.messages_per_second", "limits.bytes_per_second", "limits.burst",
+        "sessions.bind", "sessions.touch", "resources.step_up", "events.", "limits.messages_per_second",
+        "limits.bytes_per_second", "limits.burst",
         "limits.control_per_second", "limits.connections_per_user", "limits.per_user_policy",
         "proxy.", "tokens.cache", "tls.", "admin_keys_file", "audit.", "anomalies.", "sessions.sweep",
     ]
