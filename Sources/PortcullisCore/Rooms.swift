@@ -133,6 +133,16 @@ public struct Rooms: Sendable {
         return nodes[Int(index)]?.membership
     }
 
+    /// Calls back for every resource that a connection is a member of.
+    public func forEachMembership(of slot: UInt32, _ body: (Identifier, Membership) -> Void) {
+        guard Int(slot) < firstOfSlot.count else { return }
+        var index = firstOfSlot[Int(slot)]
+        while index != Self.none, let node = nodes[Int(index)] {
+            index = node.nextOfSlot
+            if let resource = rooms[Int(node.membership.room)]?.resource { body(resource, node.membership) }
+        }
+    }
+
     /// Calls back for every member of a resource.
     public func forEachMember(of resource: Identifier, _ body: (Membership) -> Void) {
         guard let room = byResource[resource] else { return }

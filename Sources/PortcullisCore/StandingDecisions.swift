@@ -43,6 +43,21 @@ public struct StandingDecisions: Sendable {
         var event: Identifier
         /// Whether the log has not been seen to hold it: then its order is a guess.
         var isProvisional: Bool
+        /// Of a reauthentication.
+        var within = Milliseconds(0)
+        /// Why and by whom, in `remarks`.
+        var remark: UInt16 = 0
+        /// The last reading of the log that found it.
+        var reading: UInt32 = 0
+    }
+
+    /// What takes others away, and is kept so that they stay away.
+    private struct Ending {
+        var order: Int64
+        var expires: WallTime
+        var event: Identifier
+        var remark: UInt16
+        var reading: UInt32
     }
 
     /// The fields that an entry may be found by, the narrowest first.
@@ -57,11 +72,14 @@ public struct StandingDecisions: Sendable {
     private var entries: [Place: [Entry]] = [:]
     private var places: [Identifier: Place] = [:]
     /// Selectors whose blocks were lifted, and up to which order: a block that comes late, from a copy or another link, stays lifted.
-    private var unblocked: [Selector: (order: Int64, expires: WallTime)] = [:]
-    private var lifted: [Identifier: (order: Int64, expires: WallTime)] = [:]
+    private var unblocked: [Selector: Ending] = [:]
+    private var lifted: [Identifier: Ending] = [:]
     /// What ends in which hour, so that expiry looks at nothing that stays.
     private var ending: [Int64: Set<Identifier>] = [:]
     private var nextHour: Int64 = .min
+    private var remarks = Remarks()
+    /// Counts the readings of everything; what the present one has not found, the log lacks.
+    private var reading: UInt32 = 1
     private let lifetimes: Lifetimes
 
     public init(lifetimes: Lifetimes = Lifetimes()) {
@@ -86,6 +104,14 @@ public struct StandingDecisions: Sendable {
         return entry.expires.map { $0 > now } ?? true
     }
 
+    /// Whether a decision that came is to be told to the loops: one that has ended, or was lifted by a later one, touches nobody.
+    public func counts(_ logged: LoggedEvent, now: WallTime) -> Bool {
+        switch logged.event.decision {
+        case .revoke, .block, .reauthenticate: stands(logged.key, now: now)
+        default: true
+        }
+    }
+
     // MARK: - Applying
 
     /// Takes up a decision. One that is known already is taken up again with its order: it may have been enforced before the log had it.
@@ -95,8 +121,46 @@ public struct StandingDecisions: Sendable {
     ///   - order: the decision's `o`, in ms of Redis' time.
     ///   - isProvisional: whether the order is a guess, for an event that was only published. What the log says replaces it.
     public mutating func apply(_ decision: Decision, event: Identifier, order: Int64, isProvisional: Bool = false) {
+        let logged = LoggedEvent(key: event, order: order, event: Event(id: event, decision: decision))
+        apply(logged, isProvisional: isProvisional, isRead: false)
+    }
+
+    /// Takes up a decision.
+    /// - Parameter isRead: whether the log or the standing decisions of Redis were read to hold it.
+    public mutating func apply(_ logged: LoggedEvent, isProvisional: Bool = false, isRead: Bool) {
+        let (event, order) = (logged.key, logged.order)
         let appended = WallTime(milliseconds: order)
-        switch decision {
+        let remark = remarks.note(reason: logged.event.reason, actor: logged.event.actor)
+        func entry(
+            _ verdict: Verdict,
+            _ select: Selector,
+            _ except: Selector?,
+            covers: WallTime?,
+            expires: WallTime?,
+            within: Milliseconds = Milliseconds(0)
+        ) -> Entry {
+            Entry(
+                verdict: verdict,
+                select: select,
+                except: except,
+                covers: covers,
+                order: order,
+                expires: expires,
+                event: event,
+                isProvisional: isProvisional,
+                within: within,
+                remark: remark,
+                reading: isRead ? reading : 0
+            )
+        }
+        let end = Ending(
+            order: order,
+            expires: appended + lifetimes.longestSession,
+            event: event,
+            remark: remark,
+            reading: isRead ? reading : 0
+        )
+        switch logged.event.decision {
         case .revoke(let revocation):
             let covers: WallTime? =
                 switch revocation.issuedBefore {
@@ -104,49 +168,27 @@ public struct StandingDecisions: Sendable {
                 case .time(let time): time
                 case .never: nil
                 }
-            insert(
-                Entry(
-                    verdict: .revoked,
-                    select: revocation.select,
-                    except: revocation.except,
-                    covers: covers,
-                    order: order,
-                    expires: revocation.expires ?? ending(of: revocation.select, appended),
-                    event: event,
-                    isProvisional: isProvisional
-                )
-            )
+            let expires = revocation.expires ?? ending(of: revocation.select, appended)
+            insert(entry(.revoked, revocation.select, revocation.except, covers: covers, expires: expires))
         case .block(let select, let except, let until):
             if let lift = unblocked[select], lift.order >= order { return remove(event) }
-            insert(
-                Entry(
-                    verdict: .blocked,
-                    select: select,
-                    except: except,
-                    covers: nil,
-                    order: order,
-                    expires: until,
-                    event: event,
-                    isProvisional: isProvisional
-                )
-            )
+            insert(entry(.blocked, select, except, covers: nil, expires: until))
         case .unblock(let select):
-            unblock(select, order, appended)
-        case .reauthenticate(let select, let except, _):
+            unblock(select, end)
+        case .reauthenticate(let select, let except, let within):
+            let expires = ending(of: select, appended)
             insert(
-                Entry(
-                    verdict: .reauthenticationRequired,
-                    select: select,
-                    except: except,
+                entry(
+                    .reauthenticationRequired,
+                    select,
+                    except,
                     covers: appended,
-                    order: order,
-                    expires: ending(of: select, appended),
-                    event: event,
-                    isProvisional: isProvisional
+                    expires: expires,
+                    within: within
                 )
             )
         case .lift(let other):
-            lifted[other] = (order, appended + lifetimes.longestSession)
+            lifted[other] = Self.later(end, lifted[other])
             remove(other)
         case .permit, .notify, .disconnect:
             return
@@ -157,21 +199,33 @@ public struct StandingDecisions: Sendable {
         appended + (select.canMatchSession ? max(lifetimes.retention, lifetimes.longestSession) : lifetimes.retention)
     }
 
-    private mutating func unblock(_ select: Selector, _ order: Int64, _ appended: WallTime) {
-        if let known = unblocked[select], known.order >= order { return }
-        unblocked[select] = (order, appended + lifetimes.longestSession)
+    private mutating func unblock(_ select: Selector, _ end: Ending) {
+        unblocked[select] = Self.later(end, unblocked[select])
         let covered = entries[Self.place(of: select)]?.filter {
-            $0.verdict == .blocked && $0.select == select && $0.order <= order
+            $0.verdict == .blocked && $0.select == select && $0.order <= end.order
         }
         for entry in covered ?? [] { remove(entry.event) }
     }
 
-    private mutating func insert(_ entry: Entry) {
-        guard lifted[entry.event] == nil else { return }
-        if let place = places[entry.event], let known = entries[place]?.first(where: { $0.event == entry.event }),
-            !known.isProvisional, entry.isProvisional || known.order > entry.order
+    /// The one of the greater order; of the same event, with the later of both readings.
+    private static func later(_ new: Ending, _ known: Ending?) -> Ending {
+        guard let known, known.order >= new.order else { return new }
+        var kept = known
+        if known.event == new.event { kept.reading = max(known.reading, new.reading) }
+        return kept
+    }
+
+    private mutating func insert(_ new: Entry) {
+        guard lifted[new.event] == nil else { return }
+        var entry = new
+        if let place = places[new.event], let index = entries[place]?.firstIndex(where: { $0.event == new.event }),
+            let known = entries[place]?[index]
         {
-            return
+            entry.reading = max(new.reading, known.reading)
+            if !known.isProvisional, new.isProvisional || known.order > new.order {
+                entries[place]?[index].reading = entry.reading
+                return
+            }
         }
         remove(entry.event)
         let place = Self.place(of: entry.select)
@@ -184,6 +238,67 @@ public struct StandingDecisions: Sendable {
         guard let place = places.removeValue(forKey: event) else { return }
         entries[place]?.removeAll { $0.event == event }
         if entries[place]?.isEmpty == true { entries[place] = nil }
+    }
+
+    // MARK: - What the log lacks
+
+    /// A reading of everything begins.
+    public mutating func beginReading() {
+        reading = reading &+ 1
+    }
+
+    /// What is held and still counts, but was not found since the last reading of everything began: to be put back under its own id and
+    /// order. What the log was never seen to hold is left to whoever puts it there.
+    public func missing(now: WallTime) -> [LoggedEvent] {
+        var missing: [LoggedEvent] = []
+        for list in entries.values {
+            for entry in list where !entry.isProvisional && entry.reading != reading {
+                if let expires = entry.expires, expires <= now { continue }
+                missing.append(copy(entry))
+            }
+        }
+        for (select, end) in unblocked where end.reading != reading && end.expires > now {
+            missing.append(copy(end, .unblock(select)))
+        }
+        for (event, end) in lifted where end.reading != reading && end.expires > now {
+            missing.append(copy(end, .lift(event: event)))
+        }
+        return missing.sorted { ($0.order, $0.key.description) < ($1.order, $1.key.description) }
+    }
+
+    private func copy(_ entry: Entry) -> LoggedEvent {
+        let decision: Decision
+        switch entry.verdict {
+        case .revoked:
+            let usual = ending(of: entry.select, WallTime(milliseconds: entry.order))
+            decision = .revoke(
+                .init(
+                    select: entry.select,
+                    except: entry.except,
+                    issuedBefore: entry.covers.map { .time($0) } ?? .never,
+                    expires: entry.expires == usual ? nil : entry.expires
+                )
+            )
+        case .blocked: decision = .block(entry.select, except: entry.except, until: entry.expires)
+        case .reauthenticationRequired:
+            decision = .reauthenticate(entry.select, except: entry.except, within: entry.within)
+        }
+        return logged(entry.event, entry.order, entry.remark, decision)
+    }
+
+    private func copy(_ end: Ending, _ decision: Decision) -> LoggedEvent {
+        logged(end.event, end.order, end.remark, decision)
+    }
+
+    private func logged(_ key: Identifier, _ order: Int64, _ remark: UInt16, _ decision: Decision) -> LoggedEvent {
+        // An id that is made of the payload stands beside the event, never in it.
+        let id = key.bytes.starts(with: "h:".utf8) ? nil : key
+        let (reason, actor) = remarks[remark]
+        return LoggedEvent(
+            key: key,
+            order: order,
+            event: Event(id: id, decision: decision, actor: actor, reason: reason)
+        )
     }
 
     private static func place(of select: Selector) -> Place {

@@ -50,6 +50,7 @@ extension GateLoop {
         lives[Int(slot)].pending = nil
         lives[Int(slot)].phase = .live
         if isVersion1 { appendWelcome(slot, identity, bound) }
+        engine.govern(stream)
         engine.send(stream, output)
         heard(slot)
         setLifeDeadline(slot)

@@ -9,27 +9,17 @@ extension Uplink {
     private static let queriesAtOnce = 64
 
     func performDuties() {
-        if command.machine.isReady, subscribed == Self.channelCount {
-            if now >= nextRead { read() }
+        perform(machine.timePassed(now: now, random: .random(in: .min ... .max)))
+        if command.machine.isReady {
+            restoreSlice()
             if now >= nextHeartbeat {
                 nextHeartbeat = now + Milliseconds(1000)
                 beat()
-                sendProbe()
                 appendWaiting()
                 let sessions = sessionsToRead
                 sessionsToRead.removeAll()
                 for session in sessions { readSession(session) }
             }
-        }
-        if now >= acknowledgeBy, subscribed < Self.channelCount {
-            lost(.subscription, "Redis did not acknowledge the subscription.")
-        }
-        let patience = Milliseconds(configuration.lease.count / 2)
-        if let probe, now.since(probe.sentAt) > patience {
-            // A subscriber of a frozen or half-open Redis looks alive: only a probe that comes back proves the path.
-            self.probe = nil
-            lost(.command, "The probe did not come back within \(patience.count) ms.")
-            lost(.subscription, "The probe did not come back within \(patience.count) ms.")
         }
         if now >= nextStatus {
             nextStatus = now + Milliseconds(20)
@@ -39,8 +29,9 @@ extension Uplink {
     }
 
     private func updateStatus() {
-        let (staleness, isFrozen) = (loop.lease.vouchedAt.map { now.since($0) }, !loop.lease.holds(at: now))
-        let (isReady, probe, unknown) = (loop.canVouch && !loop.isDraining, lastProbe, unknownEvents)
+        let lease = loop.lease.lease
+        let (staleness, isFrozen) = (lease.vouchedAt.map { now.since($0) }, !lease.holds(at: now))
+        let (isReady, probe, unknown) = (loop.canVouch && !isFrozen && !loop.isDraining, lastProbe, unknownEvents)
         let connections = shared.connections.load(ordering: .relaxed)
         shared.status.withLock { status in
             status.isReady = isReady
@@ -61,8 +52,8 @@ extension Uplink {
             ("version", configuration.version),
             ("instance", String(shared.instance, radix: 16)),
             ("connections", String(shared.connections.load(ordering: .relaxed))),
-            ("position", position?.description ?? ""),
-            ("staleness_ms", String(loop.lease.vouchedAt.map { now.since($0).count } ?? -1)),
+            ("position", machine.position?.description ?? ""),
+            ("staleness_ms", String(loop.lease.lease.vouchedAt.map { now.since($0).count } ?? -1)),
         ]
         let command = Scripts.heartbeat(
             nodes: keys.nodes,
@@ -82,28 +73,23 @@ extension Uplink {
         shared.redisClock.store(time.subtractingClamped(middle), ordering: .relaxed)
     }
 
-    func sendProbe() {
-        guard probe == nil else { return }
-        let nonce = Identifier(String(UInt64.random(in: .min ... .max), radix: 16))
-        let key = keys.probe(configuration.node)
-        pending.append(Command("SET", key, nonce.description, "PX", "60000"), .probe)
-        let message = ControlMessage.probe(nonce: nonce).encode()
+    /// Read under tracking, then set: Redis must tell the subscriber of the change, and bring it the nonce behind that.
+    func sendProbe(_ nonce: UInt64) {
+        let (key, name) = (keys.probe(configuration.node), Identifier(String(nonce, radix: 16)))
+        pending.append(Command("CLIENT", "CACHING", "YES"), .tracking)
+        pending.append(Command("GET", key), .probe)
+        pending.append(Command("SET", key, name.description, "PX", "60000"), .probe)
+        let message = ControlMessage.probe(nonce: name).encode()
         let channel = Array(keys.control(configuration.node).utf8)
         pending.append(Command([Array("PUBLISH".utf8), channel, message]), .probe)
-        probe = (nonce, now)
     }
 
     func controlReceived(_ payload: [UInt8]) {
         do throws(EventRejection) {
             switch try ControlMessage.decode(payload) {
             case .probe(let nonce):
-                guard let sent = probe, sent.nonce == nonce else { return }
-                lastProbe = now.since(sent.sentAt)
-                probe = nil
-                guard !hasProved else { return }
-                hasProved = true
-                // The first answer may have come before the proof.
-                read()
+                guard let nonce = UInt64(nonce.description, radix: 16) else { return }
+                perform(machine.probeReturned(nonce, now: now))
             case .connections(let id, let select, let except, let limit): query(id, select, except, limit)
             }
         } catch {

@@ -195,7 +195,10 @@ extension GateLoop {
         lives[Int(slot)].phase = .closing
         lives[Int(slot)].frames = FrameState()
         rooms.leaveAll(slot)
-        engine.dropQueue(stream(slot))
+        held[slot] = nil
+        engine.release(stream(slot))
+        // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease.
+        if engine.dropQueue(stream(slot)), !mayServe { engine.close(stream(slot)) }
         wheel.set(slot, at: now + configuration.closeDeadline)
         if configuration.reportsAdmissions, let identity = registry.identity(slot) {
             shared.report(.closed(connection: connectionID(slot), user: identity.user, code: code, reason: reason))
@@ -229,17 +232,7 @@ extension GateLoop {
             enforced.matched += 1
             let from = membership?.role ?? role(identity, on: permit.resource, before)
             if lives[Int(slot)].isVersion1, from != permit.role {
-                say(
-                    slot,
-                    ServerMessage.permission(
-                        resource: permit.resource,
-                        from: from,
-                        to: permit.role,
-                        version: version,
-                        reason: decided.reason,
-                        roles: configuration.roles
-                    )
-                )
+                sayPermission(slot, permit.resource, from, permit.role, version, decided.reason)
             }
             if let to = permit.role, to >= configuration.roles.viewer {
                 if membership != nil { rooms.join(slot, permit.resource, role: to, version: version) }
@@ -248,6 +241,32 @@ extension GateLoop {
                 lose(slot, permit.resource, decided, &enforced)
             }
         }
+    }
+
+    private func sayPermission(
+        _ slot: UInt32,
+        _ resource: Identifier,
+        _ from: Role?,
+        _ to: Role?,
+        _ version: Int64,
+        _ reason: String?
+    ) {
+        guard mayServe else {
+            held[slot, default: HeldMessages()]
+                .change(resource, from: from, to: to, version: version, reason: reason)
+            return
+        }
+        say(
+            slot,
+            ServerMessage.permission(
+                resource: resource,
+                from: from,
+                to: to,
+                version: version,
+                reason: reason,
+                roles: configuration.roles
+            )
+        )
     }
 
     /// A connection may not view the resource any more.

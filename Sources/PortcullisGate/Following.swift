@@ -5,29 +5,59 @@ import PortcullisRedis
 import PortcullisWire
 import Synchronization
 
-/// The log: read whole, then followed. The channel hurries, the stream decides: a message is enforced at once, but the position moves
-/// only by reading the stream.
+/// What the machine that vouches decides, done: questions to Redis, decisions into the replica and then to the loops.
 extension Uplink {
-    private static let pageSize = 2000
     private static let mostAdoptionsWaiting = 1000
+    /// Copies that are under way at once.
+    private static let restoredAtOnce = 200
 
-    // MARK: - Reading
+    func perform(_ actions: [VouchMachine.Action]) {
+        for action in actions { perform(action) }
+    }
 
-    /// Both links stand: tracking is set, and the log is read behind the acknowledged subscription.
-    func begin() {
-        guard command.machine.isReady, subscribed == Self.channelCount else { return }
-        if configuration.sessions != nil, let subscriberID {
-            pending.append(
-                Command("CLIENT", "TRACKING", "ON", "REDIRECT", String(subscriberID), "OPTIN"),
-                .tracking
-            )
-            shared.tellAll(.sessionsUncertain)
+    private func perform(_ action: VouchMachine.Action) {
+        switch action {
+        case .drop(let link, let reason): lost(link, reason)
+        case .track: track()
+        case .makeEpoch: pending.append(Command("SET", keys.epoch, newEpoch(), "NX"), .nothing)
+        case .beginReading: shared.standing.withLock { $0.beginReading() }
+        case .readStanding(let cursor):
+            let count = String(machine.terms.pageSize)
+            pending.append(Command("HSCAN", keys.standing, String(cursor), "COUNT", count), .standing)
+        case .readPage(let from, let count):
+            pending.append(Command("GET", keys.epoch), .epoch)
+            let start = from?.description ?? "-"
+            pending.append(Command("XRANGE", keys.log, start, "+", "COUNT", String(count)), .page)
+        case .sendProbe(let nonce): sendProbe(nonce)
+        case .proved(let took):
+            command.machine.proved()
+            subscription.machine.proved()
+            lastProbe = took
+        case .apply(let events, let isRead):
+            shared.standing.withLock { standing in
+                for event in events { standing.apply(event, isRead: isRead) }
+            }
+        case .tell(let events): tell(events)
+        case .forgetVersions: shared.tellAll(.versionsLost)
+        case .hear:
+            shared.tellAll(.deaf(false))
+            shared.report(.vouching(position: machine.position?.description ?? "0-0"))
+        case .becomeDeaf(let reason):
+            shared.tellAll(.deaf(true))
+            shared.report(.notVouching(reason))
+        case .vouch(let sentAt):
+            shared.tellAll(.vouched(at: sentAt))
+            confirmed()
+        case .readSessions: if configuration.sessions != nil { shared.tellAll(.sessionsUncertain) }
+        case .restore: restore()
         }
-        pending.append(Command("SET", keys.epoch, newEpoch(), "NX"), .nothing)
-        isReading = false
-        if hasReadAll { read() } else { readAll() }
-        sendProbe()
-        appendWaiting()
+    }
+
+    /// Both links stand: Redis tells the present subscriber of the keys that are read from here on.
+    private func track() {
+        guard let subscriberID else { return lost(.subscription, "Redis did not say the subscriber's id.") }
+        pending.append(Command("CLIENT", "TRACKING", "ON", "REDIRECT", String(subscriberID), "OPTIN"), .tracking)
+        if configuration.sessions != nil { shared.tellAll(.sessionsUncertain) }
         shared.report(.redisReady)
     }
 
@@ -35,101 +65,8 @@ extension Uplink {
         String(UInt64.random(in: .min ... .max), radix: 16)
     }
 
-    /// Reads the standing decisions and the log from the start.
-    func readAll() {
-        guard command.machine.isReady else { return }
-        hasReadAll = false
-        isReading = true
-        newestHeard = nil
-        unheard.removeAll()
-        pending.append(Command("HGETALL", keys.standing), .standing)
-        readPage(from: nil, isFull: true)
-    }
-
-    /// Reads what has come behind the position, which itself must be the first entry.
-    func read() {
-        guard command.machine.isReady, !isReading else { return }
-        isReading = true
-        readPage(from: position, isFull: false)
-    }
-
-    private func readPage(from: LogPosition?, isFull: Bool) {
-        nextRead = now + Milliseconds(configuration.lease.count / 5)
-        pending.append(Command("GET", keys.epoch), .epoch)
-        pending.append(
-            Command("XRANGE", keys.log, from?.description ?? "-", "+", "COUNT", String(Self.pageSize)),
-            .page(sentAt: now, from: from, isFull: isFull)
-        )
-    }
-
-    func epochRead(_ value: RESPValue) {
-        // What the gate holds still stands in a new epoch: the first full read of it vouches again.
-        guard let bytes = value.bytes else { return }
-        if let epoch, epoch != bytes {
-            recent = RecentEvents()
-            shared.tellAll(.versionsLost)
-        }
-        epoch = bytes
-    }
-
-    func standingRead(_ value: RESPValue) {
-        guard let fields = value.array, fields.count % 2 == 0 else {
-            return lost(.command, "The standing decisions cannot be read: \(value.errorText ?? "no list").")
-        }
-        for index in stride(from: 0, to: fields.count, by: 2) {
-            guard let key = fields[index].bytes, let stored = fields[index + 1].bytes else { continue }
-            do throws(EventRejection) {
-                let entry = try StandingEntry.decode(stored, roles: configuration.roles)
-                note(Identifier(bytes: key), entry.order, nil, entry.event)
-            } catch {
-                rejected(error, position: "standing")
-            }
-        }
-    }
-
-    func pageRead(_ value: RESPValue, sentAt: BootTime, from: LogPosition?, isFull: Bool) {
-        isReading = false
-        guard let rows = value.array else {
-            return lost(.command, "The log cannot be read: \(value.errorText ?? "no list").")
-        }
-        let entries = rows.compactMap { row -> (LogPosition, [RESPValue])? in
-            guard let parts = row.array, parts.count == 2, let id = parts[0].bytes,
-                let position = LogPosition(Identifier(bytes: id)), let fields = parts[1].array
-            else { return nil }
-            return (position, fields)
-        }
-        guard entries.count == rows.count else {
-            return lost(.command, "The log holds what is no entry.")
-        }
-        // The first entry must be the position itself; else the log was flushed, trimmed past it or rolled back.
-        if let from, entries.first?.0 != from {
-            position = nil
-            return readAll()
-        }
-        for (entryPosition, fields) in entries where entryPosition != from {
-            apply(entryPosition, fields)
-            position = entryPosition
-        }
-        if entries.count == Self.pageSize {
-            isReading = true
-            return readPage(from: position, isFull: isFull)
-        }
-        hasReadAll = true
-        tellUnheard()
-        confirmed(sentAt)
-    }
-
-    /// The tail is read: the view was whole when the question was sent.
-    private func confirmed(_ sentAt: BootTime) {
-        guard subscribed == Self.channelCount, hasProved, now.since(sentAt) < configuration.lease else { return }
-        if !isVouching {
-            isVouching = true
-            hasVouched = true
-            shared.tellAll(.deaf(false))
-            shared.report(.vouching(position: position?.description ?? "0-0"))
-        }
-        shared.tellAll(.vouched(at: sentAt))
-        let (position, redisTime) = (self.position?.description ?? "", shared.redisTime(loop.wall))
+    private func confirmed() {
+        let (position, redisTime) = (machine.position?.description ?? "", shared.redisTime(loop.wall))
         let count = shared.standing.withLock { standing in
             standing.expire(now: redisTime)
             return standing.count
@@ -140,61 +77,73 @@ extension Uplink {
         }
     }
 
-    func becomeDeaf(_ reason: String) {
-        guard isVouching else { return }
-        isVouching = false
-        shared.tellAll(.deaf(true))
-        shared.report(.notVouching(reason))
+    // MARK: - What was read
+
+    func standingRead(_ value: RESPValue) {
+        guard let parts = value.array, parts.count == 2, let next = parts[0].text.flatMap({ UInt64($0) }),
+            let fields = parts[1].array, fields.count % 2 == 0
+        else { return lost(.command, "The standing decisions cannot be read: \(value.errorText ?? "no list").") }
+        var standing: [LoggedEvent] = []
+        for index in stride(from: 0, to: fields.count, by: 2) {
+            guard let key = fields[index].bytes, let stored = fields[index + 1].bytes else { continue }
+            do throws(EventRejection) {
+                let entry = try StandingEntry.decode(stored, roles: configuration.roles)
+                standing.append(LoggedEvent(key: Identifier(bytes: key), order: entry.order, event: entry.event))
+            } catch {
+                rejected(error, position: "standing")
+            }
+        }
+        perform(machine.standingRead(standing, next: next, now: now, random: .random(in: .min ... .max)))
     }
 
-    // MARK: - Applying
+    func pageRead(_ value: RESPValue) {
+        guard let rows = value.array else {
+            return lost(.command, "The log cannot be read: \(value.errorText ?? "no list").")
+        }
+        let page = rows.compactMap { row -> PageRow? in
+            guard let parts = row.array, parts.count == 2, let id = parts[0].bytes,
+                let position = LogPosition(Identifier(bytes: id)), let fields = parts[1].array
+            else { return nil }
+            return PageRow(position: position, logged: position == machine.position ? nil : logged(position, fields))
+        }
+        guard page.count == rows.count else { return lost(.command, "The log holds what is no entry.") }
+        perform(machine.pageRead(page, epoch: epoch, now: now, random: .random(in: .min ... .max)))
+    }
 
-    private func apply(_ position: LogPosition, _ fields: [RESPValue]) {
+    private func logged(_ position: LogPosition, _ fields: [RESPValue]) -> LoggedEvent? {
         var values: [String: [UInt8]] = [:]
         for index in stride(from: 0, to: fields.count - 1, by: 2) {
             if let name = fields[index].text, let value = fields[index + 1].bytes { values[name] = value }
         }
         guard let json = values["e"], let key = values["i"],
             let order = values["o"].flatMap({ Int64(String(decoding: $0, as: UTF8.self)) })
-        else { return rejected(.badField("e, i or o"), position: position.description) }
+        else {
+            rejected(.badField("e, i or o"), position: position.description)
+            return nil
+        }
         let version = values["version"].flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
         do throws(EventRejection) {
             let event = try EventCodec.decode(json, roles: configuration.roles, mayLackID: true)
-            note(Identifier(bytes: key), order, version, event)
+            return LoggedEvent(key: Identifier(bytes: key), order: order, version: version, event: event)
         } catch {
             rejected(error, position: position.description)
+            return nil
         }
     }
 
-    /// A decision that was read: into the replica at once, to the loops when the tail is reached.
-    private func note(_ key: Identifier, _ order: Int64, _ version: Int64?, _ event: Event) {
-        guard recent.isNew(key, order: order) else { return }
-        shared.standing.withLock { $0.apply(event.decision, event: key, order: order) }
-        if hasVouched { unheard.append((key, order, version, event)) }
-    }
+    // MARK: - To the loops
 
-    /// Tells the loops what was read and still counts: an ended or lifted block closes nobody.
-    private func tellUnheard() {
+    /// Tells the loops what still counts: an ended or lifted block closes nobody.
+    private func tell(_ events: [LoggedEvent]) {
         let redisTime = shared.redisTime(loop.wall)
-        for (key, order, version, event) in unheard {
-            switch event.decision {
-            case .revoke, .block, .reauthenticate:
-                guard shared.standing.withLock({ $0.stands(key, now: redisTime) }) else { continue }
-            default: break
-            }
-            let appended = WallTime(milliseconds: order)
-            decide(event, key, version: version, appended: appended, receipt: event.wantsReceipt)
+        let counting = shared.standing.withLock { standing in
+            events.filter { standing.counts($0, now: redisTime) }
         }
-        unheard.removeAll()
-    }
-
-    /// A decision that the channel brought: into the replica, then to the loops, once.
-    private func take(_ key: Identifier, _ order: Int64, _ version: Int64?, _ event: Event) {
-        guard recent.isNew(key, order: order) else { return }
-        shared.standing.withLock { $0.apply(event.decision, event: key, order: order) }
-        // Before the first whole reading nobody has been admitted: there is nobody to tell of.
-        guard hasVouched else { return }
-        decide(event, key, version: version, appended: WallTime(milliseconds: order), receipt: event.wantsReceipt)
+        for logged in counting {
+            let appended = WallTime(milliseconds: logged.order)
+            let (event, version) = (logged.event, logged.version)
+            decide(event, logged.key, version: version, appended: appended, receipt: event.wantsReceipt)
+        }
     }
 
     private func decide(_ event: Event, _ key: Identifier, version: Int64?, appended: WallTime, receipt: Bool) {
@@ -231,10 +180,14 @@ extension Uplink {
         switch push {
         case .subscribed:
             subscribed += 1
-            if subscribed == Self.channelCount { begin() }
+            guard subscribed == Self.channelCount else { break }
+            perform(machine.subscribed(now: now, random: .random(in: .min ... .max)))
         case .message(let channel, let payload):
             if channel.elementsEqual(keys.events.utf8) { eventReceived(payload) } else { controlReceived(payload) }
-        case .invalidated(let changed): invalidated(changed)
+        case .invalidated(let changed):
+            let probe = Array(keys.probe(configuration.node).utf8)
+            if changed?.contains(probe) ?? true { machine.probeInvalidated() }
+            invalidated(changed)
         case .unsubscribed, .pong: break
         }
     }
@@ -242,14 +195,8 @@ extension Uplink {
     private func eventReceived(_ payload: [UInt8]) {
         do throws(EventRejection) {
             switch try ChannelMessage.decode(payload, roles: configuration.roles) {
-            case .logged(let entry):
-                // A gap: something was written that the channel did not bring.
-                let expected = [position, newestHeard].compactMap { $0 }.max()
-                if let previous = entry.previous, let expected, previous > expected { read() }
-                newestHeard = [entry.position, newestHeard].compactMap { $0 }.max()
-                take(entry.key, entry.order, entry.version, entry.event)
-            case .bare(let event, let payload):
-                bareReceived(event, payload)
+            case .logged(let entry): perform(machine.heard(entry, now: now))
+            case .bare(let event, let payload): bareReceived(event, payload)
             }
         } catch {
             rejected(error, position: nil)
@@ -267,9 +214,8 @@ extension Uplink {
         switch event.decision {
         case .revoke, .block:
             // Its order is not known yet; the log brings it within a moment.
-            shared.standing.withLock {
-                $0.apply(event.decision, event: key, order: appended.milliseconds, isProvisional: true)
-            }
+            let logged = LoggedEvent(key: key, order: appended.milliseconds, event: event)
+            shared.standing.withLock { $0.apply(logged, isProvisional: true, isRead: false) }
             decide(event, key, version: nil, appended: appended, receipt: false)
         default: break
         }
@@ -317,10 +263,11 @@ extension Uplink {
 
     func adopted(_ adoption: Adoption, _ value: RESPValue) {
         switch AppendScript.Answer(value) {
-        case .appended, .stale: break
-        case .repeated(_, let order):
-            // The log had it: its order replaces the guess.
-            shared.standing.withLock { $0.apply(adoption.event.decision, event: adoption.key, order: order) }
+        case .stale: break
+        case .appended(_, let order, _), .repeated(_, let order):
+            // The log has it: its order replaces the guess.
+            let logged = LoggedEvent(key: adoption.key, order: order, event: adoption.event)
+            shared.standing.withLock { $0.apply(logged, isRead: false) }
         case .refused(let error):
             shared.report(.eventNotAdopted(error))
             // What Redis says of the event itself will not change; all else may.
@@ -328,6 +275,40 @@ extension Uplink {
                 keep(adoption)
             }
         }
+    }
+
+    // MARK: - Anti-entropy
+
+    /// Redis has lost what this gate holds: it is put back under its own ids and orders. Another gate may have done it meanwhile.
+    private func restore() {
+        let redisTime = shared.redisTime(loop.wall)
+        restoring = shared.standing.withLock { $0.missing(now: redisTime) }
+        guard !restoring.isEmpty else { return }
+        shared.report(.restoring(restoring.count))
+        // The oldest stand last: they are taken from there.
+        restoring.reverse()
+        restoreSlice()
+    }
+
+    func restoreSlice() {
+        guard command.machine.isReady else { return }
+        while pending.count < Self.restoredAtOnce, let copy = restoring.popLast() {
+            let command = AppendScript.command(
+                copy.event,
+                json: EventCodec.encode(copy.event, roles: configuration.roles),
+                id: copy.key,
+                order: copy.order,
+                epoch: newEpoch(),
+                keys: keys,
+                policy: configuration.appendPolicy
+            )
+            pending.append(command, .restored(copy))
+        }
+    }
+
+    func restored(_ copy: LoggedEvent, _ value: RESPValue) {
+        guard case .refused(let error) = AppendScript.Answer(value) else { return }
+        shared.report(.eventNotAdopted("\(copy.key) could not be put back: \(error)"))
     }
 
     private func invalidated(_ changed: [[UInt8]]?) {

@@ -21,6 +21,10 @@ public struct GateConfiguration: Sendable {
     public var redis: RedisURL
     public var keys: Keys
     public var lease: Milliseconds
+    /// What becomes of clients while the view cannot be confirmed.
+    public var mode: LoopLease.Mode
+    /// How long a freeze may last before everybody is closed.
+    public var freezeLimit: Milliseconds
     public var appendPolicy: AppendScript.Policy
     /// The key that events must be signed with; nil: they need no signature.
     public var eventKey: HMACKey?
@@ -72,6 +76,8 @@ public struct GateConfiguration: Sendable {
         self.redis = redis
         self.keys = Keys()
         self.lease = .seconds(5)
+        self.mode = .strict
+        self.freezeLimit = .seconds(60)
         self.appendPolicy = .init()
         self.eventKey = nil
         self.tokens = tokens

@@ -32,8 +32,9 @@ final class GateLoop {
     var rooms = Rooms()
     var book = PermissionBook()
     var wheel: SweepWheel
-    var lease: Lease
-    var isDeaf = true
+    var lease: LoopLease
+    /// What is said at the thaw, by slot.
+    var held: [UInt32: HeldMessages] = [:]
     var isDraining = false
     var hasEnded = false
 
@@ -43,12 +44,14 @@ final class GateLoop {
     /// The output of one step, used again and again.
     var output: [UInt8] = []
 
-    private(set) var now: BootTime
+    var now: BootTime
     private(set) var wall: WallTime
     private var greatestWall = WallTime(milliseconds: 0)
     let began: BootTime
     private var mail: [LoopMessage] = []
     private var due: [UInt32] = []
+    /// Those who are to be closed because a freeze lasts too long.
+    var expelled: [StreamID] = []
     private var drainQueue: [StreamID] = []
     private var drainEnds = BootTime(nanoseconds: .max)
     private var nextDrainSlice = BootTime(nanoseconds: 0)
@@ -64,6 +67,7 @@ final class GateLoop {
         configuration = shared.configuration
         mailbox = shared.mailboxes[index]
         engine = try Engine(waker: mailbox.waker, listener: listener)
+        engine.serve(until: .min)
         keysInForce = shared.keysAtStart
         verifier = TokenVerifier(keysInForce.policy)
         frameReader = FrameReader(.server, limits: configuration.messageLimits)
@@ -79,7 +83,11 @@ final class GateLoop {
         sessionCare = SessionCare(now: now)
         began = now
         wheel = SweepWheel(now: now)
-        lease = Lease(length: configuration.lease)
+        lease = LoopLease(
+            length: configuration.lease,
+            mode: configuration.mode,
+            freezeLimit: configuration.freezeLimit
+        )
         if index == 0 { uplink = Uplink(self) }
     }
 
@@ -88,9 +96,9 @@ final class GateLoop {
         uplink = nil
     }
 
-    /// Whether a handshake may be judged now.
+    /// Whether a handshake may be judged now. The clock is read anew: no pause of the process gets past it.
     var canVouch: Bool {
-        !isDeaf && lease.holds(at: now)
+        lease.mayAdmit(at: BootTime(nanoseconds: Clock.boot()))
     }
 
     // MARK: - Names
@@ -123,8 +131,8 @@ final class GateLoop {
     private func handle(_ message: LoopMessage) {
         switch message {
         case .decided(let decided): enforce(decided)
-        case .vouched(let sentAt): _ = lease.renew(sentAt: sentAt, now: now)
-        case .deaf(let deaf): isDeaf = deaf
+        case .vouched(let sentAt): renewLease(sentAt)
+        case .deaf(let deaf): lease.isDeaf = deaf
         case .answered(let stream, let answer): answered(stream, answer)
         case .relayed(let relayed): deliver(relayed, except: nil)
         case .query(let query): answer(query)
@@ -181,6 +189,8 @@ final class GateLoop {
         if lives[Int(slot)].ends == nil, let expires = registry.identity(slot)?.expires {
             lives[Int(slot)].ends = now + expires.since(wall)
         }
+        // Frozen time is not the client's: how long it was silent is counted anew at the thaw.
+        if !mayServe { return setFrozenDeadline(slot) }
         let intervals: Int64 = lives[Int(slot)].wasPinged ? 2 : 1
         var deadline = quiet + Milliseconds(configuration.heartbeat.count.multipliedClamped(by: intervals))
         if let ends = lives[Int(slot)].ends { deadline = min(deadline, ends) }
@@ -198,6 +208,7 @@ final class GateLoop {
             condemn(slot, Closing(.expired))
             return
         }
+        guard mayServe else { return setFrozenDeadline(slot) }
         let silent = now.since(began).count - Int64(lives[Int(slot)].heard) * 50
         if silent >= 2 * configuration.heartbeat.count {
             condemn(slot, Closing(.heartbeatTimeout))
@@ -252,7 +263,7 @@ final class GateLoop {
     }
 
     /// Between half and one and a half of `drain.retry_after`, another for each connection.
-    private func jitteredRetry() -> Milliseconds {
+    func jitteredRetry() -> Milliseconds {
         let middle = configuration.drainRetryAfter.count
         return Milliseconds(middle / 2 + Int64.random(in: 0...max(1, middle)))
     }
@@ -282,6 +293,10 @@ extension GateLoop: EngineDelegate {
 
     func linksServed() {
         if uplink != nil { readMail() }
+        // Behind the mail and before the first client: what is over by now, a lease or a credential, is over for them.
+        now = BootTime(nanoseconds: Clock.boot())
+        lookAtLease()
+        sweep()
     }
 
     func connected(_ stream: StreamID) {
@@ -315,6 +330,7 @@ extension GateLoop: EngineDelegate {
         leave(slot)
         leaveThrottle(slot)
         if !boundClients.isEmpty { boundClients[slot] = nil }
+        held[slot] = nil
         lives[Int(slot)] = Live()
         connectionCount -= 1
         shared.connections.subtract(1, ordering: .relaxed)
@@ -325,13 +341,13 @@ extension GateLoop: EngineDelegate {
     }
 
     func turnEnded() -> Int32? {
-        sweep()
         drainSlice()
+        expelSlice()
         closeSlice()
         careForSessions()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
-        if due.count == Self.deadlinesPerTurn || !massCloses.isEmpty { return 0 }
+        if due.count == Self.deadlinesPerTurn || !massCloses.isEmpty || !expelled.isEmpty { return 0 }
         let idle = wheel.count == 0 && uplink == nil && !isDraining
         return idle ? -1 : Int32(SweepWheel.tick.count)
     }

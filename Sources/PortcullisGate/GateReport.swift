@@ -10,6 +10,13 @@ public enum GateReport: Sendable {
     case vouching(position: String)
     /// Nobody is admitted until the view is whole again.
     case notVouching(String)
+    /// The view could not be confirmed for the length of the lease: nothing passes, or (`best_effort`) only this is said.
+    case froze(serves: Bool)
+    case thawed(after: Milliseconds)
+    /// The freeze has lasted too long: everybody is closed.
+    case freezeLimitReached
+    /// Decisions that Redis has lost are put back.
+    case restoring(Int)
     case eventRejected(EventRejection)
     case eventNotAdopted(String)
     /// An entry of the log that cannot be read.

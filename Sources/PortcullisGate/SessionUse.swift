@@ -11,7 +11,7 @@ extension GateLoop {
         guard elapsed >= SessionCare.step else { return }
         sessionCare.last = now
         if policy.touches { touchUsed(policy) }
-        let period = max(1, (isDeaf ? min(policy.sweep, configuration.lease) : policy.sweep).count)
+        let period = max(1, (lease.isDeaf ? min(policy.sweep, configuration.lease) : policy.sweep).count)
         sessionCare.credit += Double(lives.count) * Double(elapsed.count) / Double(period)
         let steps = min(lives.count, Int(min(sessionCare.credit, 1e9)))
         sessionCare.credit -= Double(steps)

@@ -20,17 +20,15 @@ final class Uplink {
         case ticket(StreamID, loop: Int)
         case standing
         case epoch
-        case page(sentAt: BootTime, from: LogPosition?, isFull: Bool)
+        case page
         case adoption(Adoption)
+        case restored(LoggedEvent)
         case heartbeat(sentAt: WallTime)
         case probe
         case goodbye
     }
 
-    enum Kind {
-        case command
-        case subscription
-    }
+    typealias Kind = VouchMachine.Link
 
     /// One of the two links: its life, its socket, its parser.
     struct Link {
@@ -55,31 +53,18 @@ final class Uplink {
     var subscriberID: Int64?
 
     // The log (Following.swift).
-    var position: LogPosition?
-    /// The newest entry that the channel told of.
-    var newestHeard: LogPosition?
-    var hasReadAll = false
-    var isReading = false
-    var nextRead = BootTime(nanoseconds: 0)
+    var machine: VouchMachine
+    /// The epoch that was read in front of a page.
     var epoch: [UInt8]?
-    var isVouching = false
-    /// Whether anybody can have been admitted yet.
-    var hasVouched = false
-    var recent = RecentEvents()
     /// Published events that wait to be put into the log.
     var adoptions: [Adoption] = []
-    /// Decisions that were read and are told to the loops when the tail is reached: one that was lifted meanwhile touches nobody.
-    var unheard: [(key: Identifier, order: Int64, version: Int64?, event: Event)] = []
-    /// Whether a probe has come back since both links stand.
-    var hasProved = false
-    /// When the subscription must have been acknowledged.
-    var acknowledgeBy = BootTime(nanoseconds: .max)
+    /// Decisions that the log lacks and this gate holds.
+    var restoring: [LoggedEvent] = []
     private var isLookingUp: Set<Kind> = []
 
     // Probe, heartbeat, receipts, queries (Duties.swift).
     var nextHeartbeat = BootTime(nanoseconds: 0)
     var nextStatus = BootTime(nanoseconds: 0)
-    var probe: (nonce: Identifier, sentAt: BootTime)?
     var lastProbe: Milliseconds?
     var serial: UInt64 = 0
     var receipts: [UInt64: (count: Int, sum: Enforced)] = [:]
@@ -108,6 +93,7 @@ final class Uplink {
         shared = loop.shared
         configuration = loop.configuration
         keys = configuration.keys
+        machine = VouchMachine(VouchTerms(lease: configuration.lease))
         // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
         sessionKeys = SessionKeyBook(capacity: configuration.connections.multipliedClamped(by: 2))
     }
@@ -261,19 +247,14 @@ final class Uplink {
             self[kind].lossWasTold = true
             shared.report(.redisLost(reason))
         }
-        hasProved = false
         switch kind {
         case .command:
-            isReading = false
-            probe = nil
-            unheard.removeAll()
             for ask in pending.abandon() { abandon(ask) }
+            perform(machine.commandLost(reason))
         case .subscription:
             subscribed = 0
-            acknowledgeBy = BootTime(nanoseconds: .max)
             subscriberID = nil
-            probe = nil
-            becomeDeaf(reason)
+            perform(machine.subscriptionLost(reason))
         }
     }
 
@@ -284,6 +265,7 @@ final class Uplink {
             tell(loop, .answered(stream, .unavailable("Redis could not be asked to the end")))
         case .goodbye: hasSaidGoodbye = true
         case .adoption(let adoption): keep(adoption)
+        case .restored(let copy): restoring.append(copy)
         default: break
         }
     }
@@ -297,9 +279,12 @@ final class Uplink {
             Command("SUBSCRIBE", "__redis__:invalidate", keys.control(configuration.node), keys.events)
                 .encode(into: &bytes)
             loop.engine.send(stream, bytes)
-            acknowledgeBy = now + Milliseconds(configuration.lease.count / 2)
+            perform(machine.subscriptionAsked(now: now))
         }
-        if kind == .command { begin() }
+        if kind == .command {
+            perform(machine.commandReady(now: now, random: .random(in: .min ... .max)))
+            appendWaiting()
+        }
     }
 
     func tell(_ loop: Int, _ message: LoopMessage) {
@@ -378,8 +363,8 @@ final class Uplink {
         case .probe:
             // A replica, or a Redis that takes no writes, is none to follow.
             if let error = value.errorText {
-                lost(.command, LinkMachine.sentence(error))
-                lost(.subscription, LinkMachine.sentence(error))
+                let isNoPrimary = error.hasPrefix("READONLY") || error.hasPrefix("NOREPLICAS")
+                perform(machine.probeRefused(LinkMachine.sentence(error), isNoPrimary: isNoPrimary))
             }
         case .tracking:
             // Untracked sessions would outlive their end.
@@ -392,8 +377,9 @@ final class Uplink {
         case .permission(let stream, let loop): tell(loop, .answered(stream, text(value) { .permission($0) }))
         case .ticket(let stream, let loop): tell(loop, .answered(stream, text(value) { .ticket($0) }))
         case .standing: standingRead(value)
-        case .epoch: epochRead(value)
-        case .page(let sentAt, let from, let isFull): pageRead(value, sentAt: sentAt, from: from, isFull: isFull)
+        case .epoch: epoch = value.bytes
+        case .page: pageRead(value)
+        case .restored(let copy): restored(copy, value)
         case .adoption(let adoption): adopted(adoption, value)
         case .heartbeat(let sentAt): heartbeatAnswered(value, sentAt: sentAt)
         case .goodbye: hasSaidGoodbye = true

@@ -60,6 +60,10 @@ public final class Engine {
         /// Whether the kernel is asked to tell when the stream is writable.
         var watchesWriting = false
         var isLink = false
+        /// Whether its bytes pass only while the engine serves.
+        var isGoverned = false
+        /// Whether it had something to read or write while it must not: the kernel is asked for nothing meanwhile.
+        var isParked = false
         var queue: OutputQueue?
     }
 
@@ -98,6 +102,9 @@ public final class Engine {
     private var slots: [Slot] = []
     private var free: [UInt32] = []
     private var dead: [(StreamID, Gone)] = []
+    private var parked: [StreamID] = []
+    /// On CLOCK_BOOTTIME, in nanoseconds.
+    private var servesUntil = Int64.max
     private var buffer = [UInt8](repeating: 0, count: readSize)
     private var linkEvents = [epoll_event](repeating: epoll_event(), count: 64)
     private var clientEvents = [epoll_event](repeating: epoll_event(), count: eventsPerWait)
@@ -183,6 +190,11 @@ public final class Engine {
         let flags = event.events
         if slots[Int(slot)].state == .connecting {
             finishConnecting(stream, delegate)
+            return
+        }
+        if slots[Int(slot)].isGoverned, !isServing {
+            // These two cannot be masked, and say that there is nobody any more.
+            if flags & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { die(stream, .ended) } else { park(stream) }
             return
         }
         if flags & EPOLLOUT.rawValue != 0 { flush(stream, delegate) }
@@ -318,6 +330,7 @@ public final class Engine {
     private func read(_ stream: StreamID, _ delegate: some EngineDelegate) {
         let index = Int(stream.slot)
         guard isKnown(stream) else { return }
+        guard !slots[index].isGoverned || isServing else { return park(stream) }
         let descriptor = slots[index].descriptor
         let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
         if count > 0 {
@@ -337,7 +350,8 @@ public final class Engine {
         let index = Int(stream.slot)
         guard !slots[index].finishing else { return }
         var written = 0
-        if slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 {
+        let isHeld = slots[index].isGoverned && !isServing
+        if !isHeld, slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 {
             let descriptor = slots[index].descriptor
             guard let count = bytes.withUnsafeBytes({ Self.write(descriptor, $0) }) else {
                 return die(stream, .failed(errno))
@@ -349,6 +363,7 @@ public final class Engine {
         queue.append(bytes, from: written)
         slots[index].queue = queue
         watchWriting(stream, true)
+        if isHeld { park(stream) }
     }
 
     /// - Returns: how many bytes the kernel took (0 where it is full), nil on an error.
@@ -361,6 +376,7 @@ public final class Engine {
     private func flush(_ stream: StreamID, _ delegate: some EngineDelegate) {
         let index = Int(stream.slot)
         guard isKnown(stream), let queue = slots[index].queue else { return watchWriting(stream, false) }
+        guard !slots[index].isGoverned || isServing else { return park(stream) }
         let descriptor = slots[index].descriptor
         guard queue.flush({ Self.write(descriptor, $0) }) else { return die(stream, .failed(errno)) }
         guard queue.bytes == 0 else { return }
@@ -374,14 +390,66 @@ public final class Engine {
         let index = Int(stream.slot)
         guard slots[index].watchesWriting != on else { return }
         slots[index].watchesWriting = on
-        let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (on ? EPOLLOUT.rawValue : 0)
+        if !slots[index].isParked { watch(stream) }
+    }
+
+    /// Asks the kernel to tell what the stream is ready for.
+    private func watch(_ stream: StreamID) {
+        let slot = slots[Int(stream.slot)]
+        let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (slot.watchesWriting ? EPOLLOUT.rawValue : 0)
         control(
-            slots[index].isLink ? links : clients,
+            slot.isLink ? links : clients,
             EPOLL_CTL_MOD,
-            slots[index].descriptor,
-            interest,
+            slot.descriptor,
+            slot.isParked ? 0 : interest,
             stream.token
         )
+    }
+
+    // MARK: - Serving
+
+    /// Up to when the bytes of governed streams may pass. It is compared with the clock before every single read and write, so that no
+    /// pause of the process gets past it.
+    /// - Parameter deadline: on CLOCK_BOOTTIME, in nanoseconds; `Int64.max`: always.
+    public func serve(until deadline: Int64) {
+        servesUntil = deadline
+        guard !parked.isEmpty, isServing else { return }
+        let batch = parked
+        parked.removeAll()
+        for stream in batch where isKnown(stream) { unpark(stream) }
+    }
+
+    private var isServing: Bool {
+        servesUntil == .max || Clock.boot() < servesUntil
+    }
+
+    /// From here on the stream's bytes pass only while the engine serves; what is sent meanwhile waits.
+    public func govern(_ stream: StreamID) {
+        guard isKnown(stream) else { return }
+        slots[Int(stream.slot)].isGoverned = true
+    }
+
+    /// The stream is to be closed: its last bytes pass at any time.
+    public func release(_ stream: StreamID) {
+        guard isKnown(stream) else { return }
+        slots[Int(stream.slot)].isGoverned = false
+        unpark(stream)
+    }
+
+    /// A stream that is ready but must wait would wake the loop without end. Nothing is paid for this while the engine serves.
+    private func park(_ stream: StreamID) {
+        let index = Int(stream.slot)
+        guard !slots[index].isParked else { return }
+        slots[index].isParked = true
+        parked.append(stream)
+        watch(stream)
+    }
+
+    private func unpark(_ stream: StreamID) {
+        let index = Int(stream.slot)
+        guard slots[index].isParked else { return }
+        slots[index].isParked = false
+        watch(stream)
     }
 
     /// How many bytes wait to be written.
@@ -390,9 +458,12 @@ public final class Engine {
     }
 
     /// Drops what waits, but for a buffer that is partly written.
-    public func dropQueue(_ stream: StreamID) {
-        guard isKnown(stream) else { return }
-        slots[Int(stream.slot)].queue?.dropUnstarted()
+    /// - Returns: whether there is such a buffer.
+    @discardableResult
+    public func dropQueue(_ stream: StreamID) -> Bool {
+        guard isKnown(stream), let queue = slots[Int(stream.slot)].queue else { return false }
+        queue.dropUnstarted()
+        return queue.bytes > 0
     }
 
     /// Ends writing once all that waits is written: the peer sees the end of the stream, and its last bytes before it.

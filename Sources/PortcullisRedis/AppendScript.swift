@@ -54,9 +54,12 @@ public enum AppendScript {
         local known = redis.call('GET', seen)
         if known then
           local at = string.find(known, ' ', 1, true)
-          local order = string.sub(known, at + 1)
-          if string.sub(id, 1, 2) ~= 'h:' or now - tonumber(order) <= 2000 then
-            return {string.sub(known, 1, at - 1), order, 'repeated', '', ''}
+          local entry, order = string.sub(known, 1, at - 1), string.sub(known, at + 1)
+          if given ~= '' then
+            -- A copy repeats what is there; where the log was deleted and the mark was not, it is put back.
+            if redis.call('XRANGE', log, entry, entry)[1] then return {entry, order, 'repeated', '', ''} end
+          elseif string.sub(id, 1, 2) ~= 'h:' or now - tonumber(order) <= 2000 then
+            return {entry, order, 'repeated', '', ''}
           end
         end
 

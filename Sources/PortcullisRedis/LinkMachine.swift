@@ -27,7 +27,7 @@ public struct LinkMachine: Equatable, Sendable {
     }
 
     public private(set) var state: State
-    /// Failed attempts since the link was last ready.
+    /// Failed attempts since the link last proved to be good.
     public private(set) var failures = 0
 
     private static let attemptDeadline: Int64 = 5_000_000_000
@@ -61,7 +61,6 @@ public struct LinkMachine: Equatable, Sendable {
         guard case .connecting = state else { return .nothing }
         guard greeting > 0 else {
             state = .ready
-            failures = 0
             return .becomeReady
         }
         state = .greeting(owed: greeting, until: now.addingClamped(Self.attemptDeadline))
@@ -77,8 +76,12 @@ public struct LinkMachine: Equatable, Sendable {
             return .nothing
         }
         state = .ready
-        failures = 0
         return .becomeReady
+    }
+
+    /// The link has proved to be good: only then does the waiting begin anew. A Redis that greets and then fails is not hurried.
+    public mutating func proved() {
+        failures = 0
     }
 
     /// The socket broke, or what came on it made no sense.
@@ -88,7 +91,7 @@ public struct LinkMachine: Equatable, Sendable {
     }
 
     private mutating func fail(_ reason: String, now: Int64, random: Double) -> Action {
-        let ceiling = min(Self.greatestBackoff, Self.leastBackoff << min(failures, 10))
+        let ceiling = min(Self.greatestBackoff, Self.leastBackoff << (min(failures, 10) + 1))
         failures = failures.addingClamped(1)
         let wait = Self.leastBackoff + Int64(Double(max(0, ceiling - Self.leastBackoff)) * min(max(random, 0), 1))
         state = .waiting(until: now.addingClamped(wait))

@@ -120,6 +120,14 @@ public enum ServerMessage {
         }
     }
 
+    /// Messages on the resource may have been lost: its document is to be read anew.
+    public static func missed(resource: Identifier) -> [UInt8] {
+        JSONBuilder.object { json in
+            json.member("type", "missed")
+            json.member("resource", resource)
+        }
+    }
+
     public static func error(_ refusal: MessageRefusal) -> [UInt8] {
         JSONBuilder.object { json in
             json.member("type", "error")

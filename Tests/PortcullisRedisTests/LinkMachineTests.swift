@@ -35,7 +35,7 @@ import Testing
         let refusal = RESPValue.error("WRONGPASS invalid username-password pair or user is disabled.")
         let reason = "Redis refuses the user or password: correct redis.url or redis.password_file."
         #expect(step(&link) { $0.greeted(refusal, now: 100, random: 0.5) } == .drop(reason: reason))
-        #expect(link.state == .waiting(until: 100 + 50 * Self.millisecond))
+        #expect(link.state == .waiting(until: 100 + 75 * Self.millisecond))
         #expect(link.failures == 1)
         // The second answer of the greeting was on its way: it changes nothing.
         #expect(step(&link) { $0.greeted(Self.ok, now: 101, random: 0) } == .nothing)
@@ -89,11 +89,11 @@ import Testing
         #expect(link.isReady)
     }
 
-    /// Full jitter between 50 ms and a ceiling that doubles from there to 2 s, for ever.
+    /// Full jitter between 50 ms and a ceiling that doubles from 100 ms to 2 s, for ever.
     @Test func backoff() {
         var link = LinkMachine()
         var now: Int64 = 0
-        let ceilings: [Int64] = [50, 100, 200, 400, 800, 1600] + Array(repeating: 2000, count: 500)
+        let ceilings: [Int64] = [100, 200, 400, 800, 1600] + Array(repeating: 2000, count: 500)
         for (attempt, ceiling) in ceilings.enumerated() {
             #expect(step(&link) { $0.timePassed(now: now, random: 0) } == .connect)
             #expect(wait(link, now, random: 0) == 50 * Self.millisecond)
@@ -106,11 +106,13 @@ import Testing
             now += ceiling * Self.millisecond
             #expect(step(&link) { $0.timePassed(now: now - 1, random: 0) } == .nothing)
         }
-        // Once ready it begins anew.
+        // Once it has proved to be good it begins anew; that it greets is no proof.
         _ = link.timePassed(now: now, random: 0)
         _ = link.connected(greeting: 0, now: now)
+        #expect(link.failures == ceilings.count)
+        link.proved()
         #expect(link.failures == 0)
-        #expect(wait(link, now, random: 1) == 50 * Self.millisecond)
+        #expect(wait(link, now, random: 1) == 100 * Self.millisecond)
     }
 
     func wait(_ machine: LinkMachine, _ now: Int64, random: Double) -> Int64? {

@@ -39,6 +39,8 @@ public enum GateAssembly {
         gate.relay = RelayMode(rawValue: settings.relay.rawValue) ?? .rooms
         gate.keys = Keys(prefix: settings.redis.prefix)
         gate.lease = settings.guarantee.lease.inMilliseconds
+        gate.mode = LoopLease.Mode(rawValue: settings.guarantee.mode.rawValue) ?? .strict
+        gate.freezeLimit = settings.guarantee.freezeLimit.inMilliseconds
         gate.appendPolicy = appendPolicy(settings)
         gate.eventKey = try EventSecret.key(settings)
         gate.closesOnKeyRemoval = settings.keys.closeOnRemoval

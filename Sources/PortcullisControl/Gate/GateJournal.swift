@@ -17,6 +17,16 @@ struct GateJournal: Sendable {
             logger.notice("admitting connections", metadata: ["position": "\(position)"])
         case .notVouching(let reason):
             logger.error("nobody is admitted until the log can be followed again", metadata: ["reason": "\(reason)"])
+        case .froze(serves: false):
+            logger.error("frozen: the log cannot be followed, so nobody is admitted and nothing passes until it can")
+        case .froze(serves: true):
+            logger.error("the log cannot be followed; guarantee.mode best_effort: revoked users may be served")
+        case .thawed(let span):
+            logger.notice("the log is followed again", metadata: ["frozen_ms": "\(span.count)"])
+        case .freezeLimitReached:
+            logger.error("guarantee.freeze_limit is reached: everybody is closed")
+        case .restoring(let count):
+            logger.warning("Redis has lost decisions: they are put back", metadata: ["decisions": "\(count)"])
         case .eventRejected(let rejection):
             logger.error(
                 "an event was refused",

@@ -1,5 +1,3 @@
-import PortcullisCore
-
 /// The events that were applied last, so that one which comes by the channel and again by the log is applied once. Bounded: what has
 /// been forgotten is applied again, which changes nothing but costs the work.
 struct RecentEvents {

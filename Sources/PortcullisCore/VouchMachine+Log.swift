@@ -1,0 +1,168 @@
+/// One row of a page of the log.
+public struct PageRow: Equatable, Sendable {
+    public let position: LogPosition
+    /// nil where it cannot be read: it is passed over, and told by whoever read it.
+    public let logged: LoggedEvent?
+
+    public init(position: LogPosition, logged: LoggedEvent?) {
+        self.position = position
+        self.logged = logged
+    }
+}
+
+/// The channel hurries, the stream decides.
+extension VouchMachine {
+    // MARK: - Reading
+
+    /// Reads what has come behind the position, which itself must be the first row; or all, where nothing is held.
+    mutating func read(_ now: BootTime, _ actions: inout [Action]) {
+        guard hasReadAll else { return readAll(now, &actions) }
+        ask(.page(from: position), isFull: false, now, &actions)
+    }
+
+    /// Reads the standing decisions and the log from the start.
+    mutating func readAll(_ now: BootTime, _ actions: inout [Action]) {
+        hasReadAll = false
+        position = nil
+        newestHeard = nil
+        restoreAt = nil
+        actions.append(.beginReading)
+        ask(.standing, isFull: true, now, &actions)
+    }
+
+    private mutating func ask(
+        _ stage: Reading.Stage,
+        isFull: Bool,
+        cursor: UInt64 = 0,
+        _ now: BootTime,
+        _ actions: inout [Action]
+    ) {
+        reading = Reading(stage: stage, sentAt: now, isFull: isFull, proof: proof, expects: newestHeard)
+        nextRead = now + (hears ? terms.renewal : terms.deafInterval)
+        switch stage {
+        case .standing: actions.append(.readStanding(cursor: cursor))
+        case .page(let from): actions.append(.readPage(from: from, count: terms.pageSize))
+        }
+    }
+
+    /// A page of the standing decisions came.
+    /// - Parameter next: the cursor of the next page; 0: there is none.
+    public mutating func standingRead(
+        _ standing: [LoggedEvent],
+        next: UInt64,
+        now: BootTime,
+        random: UInt64
+    ) -> [Action] {
+        guard let open = reading, open.stage == .standing else { return [] }
+        var actions: [Action] = []
+        take(standing, &actions)
+        if next != 0 {
+            ask(.standing, isFull: true, cursor: next, now, &actions)
+        } else {
+            ask(.page(from: nil), isFull: true, now, &actions)
+        }
+        return actions
+    }
+
+    /// A page of the log came, with the epoch that stood just before it.
+    public mutating func pageRead(_ rows: [PageRow], epoch: [UInt8]?, now: BootTime, random: UInt64) -> [Action] {
+        guard let open = reading, case .page(let from) = open.stage else { return [] }
+        reading = nil
+        var actions: [Action] = []
+        if !isSameEpoch(epoch, &actions) {
+            // What the gate holds still stands; but the position says nothing about another log.
+            readAll(now, &actions)
+            return actions
+        }
+        // Else the log was flushed, deleted, rolled back or trimmed past the position, or the position was forged.
+        if let from, rows.first?.position != from {
+            readAll(now, &actions)
+            return actions
+        }
+        take(rows.lazy.filter { $0.position != from }.compactMap(\.logged), &actions)
+        position = rows.last?.position ?? position
+        if rows.count >= terms.pageSize {
+            ask(.page(from: position), isFull: open.isFull, now, &actions)
+            return actions
+        }
+        tailReached(open, now, random, &actions)
+        return actions
+    }
+
+    /// Takes note of the epoch; false where it is another than the one that was known.
+    private mutating func isSameEpoch(_ new: [UInt8]?, _ actions: inout [Action]) -> Bool {
+        if new == nil { actions.append(.makeEpoch) }
+        guard epoch != new else { return true }
+        defer { epoch = new }
+        guard epoch != nil else { return true }
+        recent = RecentEvents()
+        actions.append(.forgetVersions)
+        return false
+    }
+
+    private mutating func tailReached(_ open: Reading, _ now: BootTime, _ random: UInt64, _ actions: inout [Action]) {
+        hasReadAll = true
+        tellUntold(&actions)
+        // The channel told of an entry that the log does not hold (any more).
+        if let expects = open.expects, expects > position ?? .zero {
+            readAll(now, &actions)
+            return
+        }
+        if open.isFull { restoreAt = now + Milliseconds(Int64(random % UInt64(max(1, terms.renewal.count)))) }
+        let isProved = open.proof != 0 && open.proof == proof
+        // Before the first proof nobody was admitted: there is nothing to vouch for.
+        if isProved || (hasVouched && !followsNoPrimary), lease.renew(sentAt: open.sentAt, now: now) {
+            if isProved, !hears {
+                hears = true
+                hasVouched = true
+                nextRead = open.sentAt + terms.renewal
+                actions.append(.hear)
+            }
+            actions.append(.vouch(at: open.sentAt))
+        }
+        guard mustReadAgain else { return }
+        mustReadAgain = false
+        read(now, &actions)
+    }
+
+    // MARK: - Decisions
+
+    /// Decisions that were read: into the replica at once, to the loops when the tail is reached.
+    private mutating func take(_ entries: some Sequence<LoggedEvent>, _ actions: inout [Action]) {
+        let all = Array(entries)
+        guard !all.isEmpty else { return }
+        actions.append(.apply(all, isRead: true))
+        for entry in all where recent.isNew(entry.key, order: entry.order) && hasVouched { untold.append(entry) }
+        if untold.count > terms.mostUntold { tellUntold(&actions) }
+    }
+
+    mutating func tellUntold(_ actions: inout [Action]) {
+        guard !untold.isEmpty else { return }
+        actions.append(.tell(untold))
+        untold = []
+    }
+
+    /// The channel brought an entry: enforced at once. Where it does not follow on what is known, something was missed.
+    public mutating func heard(_ entry: LogEntry, now: BootTime) -> [Action] {
+        var actions: [Action] = []
+        let known = max(position ?? .zero, newestHeard ?? .zero)
+        if entry.previous.map({ $0 > known }) ?? true {
+            if reading != nil {
+                mustReadAgain = true
+            } else if commandIsReady, hasReadAll {
+                read(now, &actions)
+            }
+        }
+        newestHeard = max(entry.position, newestHeard ?? .zero)
+        guard recent.isNew(entry.key, order: entry.order) else { return actions }
+        actions.insert(.apply([entry.logged], isRead: false), at: 0)
+        // Before the first whole reading nobody has been admitted: there is nobody to tell of.
+        if hasVouched { actions.insert(.tell([entry.logged]), at: 1) }
+        return actions
+    }
+
+    /// An event that was only published has been enforced under this order, or the log is known to hold it: it is not new any more.
+    public mutating func known(_ key: Identifier, order: Int64) {
+        _ = recent.isNew(key, order: order)
+    }
+}

@@ -1,0 +1,116 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisWire
+
+/// A frozen loop admits nobody, reads from no client and writes no application byte to any, but keeps the sockets. The engine compares
+/// the clock before each read and write; what is here is all else that follows.
+extension GateLoop {
+    private static let expelledPerTurn = 48
+
+    /// Whether bytes of clients pass, by the time of the turn.
+    var mayServe: Bool {
+        lease.mayServe(at: now)
+    }
+
+    /// The view was whole when a question was sent at that time.
+    func renewLease(_ sentAt: BootTime) {
+        guard lease.renew(sentAt: sentAt, now: BootTime(nanoseconds: Clock.boot())) else { return }
+        engine.serve(until: lease.servesUntil.nanoseconds)
+    }
+
+    /// Behind the mail of the turn: does the lease hold?
+    func lookAtLease() {
+        switch lease.timePassed(now: now) {
+        case .nothing: break
+        case .froze: if index == 0 { shared.report(.froze(serves: lease.mode == .bestEffort)) }
+        case .expire:
+            if index == 0 { shared.report(.freezeLimitReached) }
+            for slot in lives.indices where lives[slot].phase == .live || lives[slot].phase == .asking {
+                expelled.append(stream(UInt32(slot)))
+            }
+        case .thawed(let span): thaw(span)
+        }
+    }
+
+    private func thaw(_ span: Milliseconds) {
+        if index == 0 { shared.report(.thawed(after: span)) }
+        expelled = []
+        guard lease.mode == .strict else { return }
+        let frozenTicks = UInt32(clamping: span.count / 50)
+        let heldBack = held
+        held = [:]
+        for slot in lives.indices where lives[slot].phase == .live {
+            lives[slot].heard = lives[slot].heard.addingClamped(frozenTicks)
+            sayHeld(UInt32(slot), heldBack[UInt32(slot)])
+            guard lives[slot].phase == .live else { continue }
+            setLifeDeadline(UInt32(slot))
+        }
+    }
+
+    /// What happened to a connection during the freeze, and that messages on its resources may have been lost.
+    private func sayHeld(_ slot: UInt32, _ messages: HeldMessages?) {
+        guard lives[Int(slot)].isVersion1 else { return }
+        output.removeAll(keepingCapacity: true)
+        for (resource, change) in messages?.permissions ?? [:] where change.from != change.to {
+            let message = ServerMessage.permission(
+                resource: resource,
+                from: change.from,
+                to: change.to,
+                version: change.version,
+                reason: change.reason,
+                roles: configuration.roles
+            )
+            FrameWriter.append(.text, message.span, to: &output)
+        }
+        for message in messages?.others ?? [] { FrameWriter.append(.text, message.span, to: &output) }
+        rooms.forEachMembership(of: slot) { resource, _ in
+            FrameWriter.append(.text, ServerMessage.missed(resource: resource).span, to: &output)
+        }
+        if !output.isEmpty { push(slot, output) }
+    }
+
+    /// A frozen connection's next deadline: its expiry alone.
+    func setFrozenDeadline(_ slot: UInt32) {
+        let later = now + Milliseconds(1000)
+        wheel.set(slot, at: min(later, lives[Int(slot)].ends ?? later))
+    }
+
+    /// Closes a slice of those whom the freeze has lasted too long for, each with another time to return.
+    func expelSlice() {
+        for _ in 0..<min(Self.expelledPerTurn, expelled.count) {
+            guard let stream = expelled.popLast(), isCurrent(stream) else { continue }
+            switch lives[Int(stream.slot)].phase {
+            case .live: condemn(stream.slot, Closing(.cannotVouch, retryAfter: jitteredRetry()))
+            case .asking: refuse(stream, Refusal(.cannotVouch, "the view of revocations is not confirmed"))
+            case .authenticating: refuse(stream, Refusal(.cannotVouch, "the view of revocations is not confirmed"))
+            case .head, .vacant, .closing: break
+            }
+        }
+    }
+}
+
+/// What a connection is told at the thaw. The latest of each kind: it is told where it stands, not how it came there.
+struct HeldMessages {
+    struct Change {
+        let from: Role?
+        var to: Role?
+        var version: Int64
+        var reason: String?
+    }
+
+    var permissions: [Identifier: Change] = [:]
+    private(set) var others: [[UInt8]] = []
+
+    /// More are not kept; the oldest go first.
+    private static let most = 64
+
+    mutating func append(_ message: [UInt8]) {
+        if others.count >= Self.most { others.removeFirst() }
+        others.append(message)
+    }
+
+    mutating func change(_ resource: Identifier, from: Role?, to: Role?, version: Int64, reason: String?) {
+        let first = permissions[resource].map(\.from) ?? from
+        permissions[resource] = Change(from: first, to: to, version: version, reason: reason)
+    }
+}
