@@ -30,8 +30,9 @@ import Testing
         let back = try test.connect("alice", raw: true, token: old)
         #expect(back.status == 401)
         #expect(back.body.contains(#""code":"revoked""#))
-        // The moment that counts is that of the adoption.
+        // The moment that counts is that of the adoption, and the gate's guess at it until it has read the log.
         try test.wait("the event is adopted") { try test.redis.ask("XLEN", "portcullis:log") == .integer(1) }
+        try test.wait("the gate has read it") { !test.gate.status.position.isEmpty }
         let later = try test.connect("alice", raw: true)
         #expect(later.status == 101, "\(later.body)")
     }

@@ -3,11 +3,10 @@ public import PortcullisRedis
 
 /// A real redis-server of a test's own: in its own directory, on a unix socket, stopped at the end.
 public final class RedisServer: @unchecked Sendable {
-    // Sendable: everything but `process` is constant, and `process` is touched under the lock.
+    // Sendable: everything but `child` is constant, and `child` is touched under the lock.
     public let directory: URL
     private let lock = NSLock()
-    private var process: Process?
-    private var keepAlive: Pipe?
+    private var child: LeashedProcess?
     private let arguments: [String]
 
     public struct Failure: Error, CustomStringConvertible {
@@ -36,24 +35,12 @@ public final class RedisServer: @unchecked Sendable {
 
     /// Starts it (again), on the data that it left.
     public func start() throws {
-        let process = Process()
-        let pipe = Pipe()
-        process.executableURL = URL(filePath: "/bin/bash")
-        // The shell ends the server when its standard input does: also when this process dies without a word.
         let words =
             ["redis-server", "--port", "0", "--unixsocket", socket, "--dir", directory.path, "--save", "''"]
             + ["--appendonly", "yes", "--daemonize", "no"] + arguments
-        // SIGKILL: this process may have SIGTERM blocked, and a child inherits that. What Redis has answered stands in its file.
-        // It closes what it inherited first, or it would hold its own input open.
-        let closing = "for f in /proc/$$/fd/*; do n=${f##*/}; [ $n -gt 2 ] && exec {n}>&-; done"
-        let running = "\(words.joined(separator: " ")) >\(directory.path)/log 2>&1 & pid=$!; disown"
-        process.arguments = ["-c", "\(closing); \(running); read line; kill -9 $pid"]
-        process.standardInput = pipe
-        try process.run()
-        lock.withLock {
-            self.process = process
-            keepAlive = pipe
-        }
+        // SIGKILL: what Redis has answered stands in its file.
+        let child = try LeashedProcess("\(words.joined(separator: " ")) >\(directory.path)/log 2>&1")
+        lock.withLock { self.child = child }
         try awaitAnswer()
     }
 
@@ -76,13 +63,11 @@ public final class RedisServer: @unchecked Sendable {
 
     /// Ends it in order and waits until it is gone.
     public func stop() {
-        let (process, pipe) = lock.withLock {
-            defer { (self.process, keepAlive) = (nil, nil) }
-            return (self.process, keepAlive)
+        let child = lock.withLock {
+            defer { self.child = nil }
+            return self.child
         }
-        guard let process else { return }
-        try? pipe?.fileHandleForWriting.close()
-        process.waitUntilExit()
+        child?.end()
     }
 
     /// Asks over a connection of its own.
