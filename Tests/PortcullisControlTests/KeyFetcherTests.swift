@@ -73,7 +73,7 @@ import Testing
         #expect(await !Self.reason(server.url()).contains("fetched"))
         server.stop()
         let refused = await Self.reason(server.url())
-        #expect(!refused.contains("fetched") && refused.count <= 200, "\(refused)")
+        #expect(refused == "Connection refused")
     }
 
     @Test func threeRedirectsAndNoMore() async throws {
@@ -146,7 +146,7 @@ import Testing
         let names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
         let request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
         let made = try OpenSSL(request + ["-keyout", key, "-out", certificate] + names)
-        #expect(try made.line(startingWith: "no such line") == nil, "it has ended")
+        made.process.awaitEnd()
         try Data("{}".utf8).write(to: URL(filePath: "\(folder.path)/keys"))
         let server = try OpenSSL(
             ["s_server", "-accept", "127.0.0.1:0", "-key", key, "-cert", certificate, "-WWW"],
@@ -156,7 +156,7 @@ import Testing
         let line = try #require(try server.line(startingWith: "ACCEPT"))
         let port = try #require(line.split(separator: ":").last)
         let reason = await Self.reason("https://127.0.0.1:\(port)/keys")
-        #expect(reason.lowercased().contains("certificate"), "\(reason)")
+        #expect(reason == "its certificate is none that this machine trusts for that host")
     }
 }
 

@@ -1,3 +1,4 @@
+import CLinux
 public import Foundation
 public import PortcullisRedis
 
@@ -82,12 +83,28 @@ public final class RedisServer: @unchecked Sendable {
         }
         guard let process else { return }
         try? pipe?.fileHandleForWriting.close()
-        process.waitUntilExit()
+        process.awaitEnd()
     }
 
     /// Asks over a connection of its own.
     @discardableResult
     public func ask(_ words: String...) throws -> RESPValue {
         try BlockingConnection(url, timeout: 5000).ask(Command(words.map { Array($0.utf8) }))
+    }
+}
+
+extension Process {
+    /// Waits until it has ended. It blocks.
+    ///
+    /// Foundation's own way waits for its one thread that looks after all children, and that thread waits for whichever has closed
+    /// the descriptor that stands for its life, as the shell above does: a test that ends one server would wait for another test's.
+    public func awaitEnd() {
+        guard isRunning else { return }
+        let descriptor = portcullis_pidfd_open(processIdentifier)
+        // It is gone, and its status has been asked for already.
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while poll(&watched, 1, -1) < 0, errno == EINTR {}
     }
 }
