@@ -45,7 +45,7 @@ struct KeysInForce: Sendable {
     static let none = UInt32(0)
 
     let policy: TokenPolicy
-    private let serials: [[UInt32]]
+    let serials: [[UInt32]]
     private let all: Set<UInt32>
 
     init(policy: TokenPolicy, serials: [[UInt32]]) {

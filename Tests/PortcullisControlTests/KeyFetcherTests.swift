@@ -73,7 +73,7 @@ import Testing
         #expect(await !Self.reason(server.url()).contains("fetched"))
         server.stop()
         let refused = await Self.reason(server.url())
-        #expect(!refused.contains("fetched") && refused.count <= 200, "\(refused)")
+        #expect(refused == "Connection refused")
     }
 
     @Test func threeRedirectsAndNoMore() async throws {
@@ -156,7 +156,7 @@ import Testing
         let line = try #require(try server.line(startingWith: "ACCEPT"))
         let port = try #require(line.split(separator: ":").last)
         let reason = await Self.reason("https://127.0.0.1:\(port)/keys")
-        #expect(reason.lowercased().contains("certificate"), "\(reason)")
+        #expect(reason == "its certificate is none that this machine trusts for that host")
     }
 }
 

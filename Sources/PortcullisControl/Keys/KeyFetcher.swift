@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOHTTP1
+import PortcullisReactor
 
 /// Fetches key sets over HTTP: within bounds of time, size and redirects, and over TLS only from who proves to be the host.
 struct KeyFetcher: Sendable {
@@ -104,7 +105,15 @@ struct KeyFetchFailure: Error, Equatable, CustomStringConvertible {
         case .connectTimeout: description = "it did not accept a connection in time"
         case .readTimeout, .deadlineExceeded: description = "it did not answer in time"
         case .remoteConnectionClosed: description = "it closed the connection before its answer was whole"
-        default: description = String(LogText.escaped("\(error)").prefix(200))
+        default:
+            let text = "\(error)"
+            if let error = error as? IOError {
+                description = SocketError.text(error.errnoCode)
+            } else if text.contains("CERTIFICATE_VERIFY_FAILED") {
+                description = "its certificate is none that this machine trusts for that host"
+            } else {
+                description = String(LogText.escaped(text).prefix(200))
+            }
         }
     }
 }
