@@ -129,6 +129,7 @@ let package = Package(
             path: "Tests/TestKit",
             swiftSettings: features
         ),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(name: "PortcullisCoreTests", dependencies: ["PortcullisCore", "TestKit"], swiftSettings: features),
         .testTarget(
             name: "PortcullisWireTests",
@@ -137,7 +138,10 @@ let package = Package(
         ),
         .testTarget(
             name: "PortcullisTokensTests",
-            dependencies: ["PortcullisCore", "PortcullisWire", "PortcullisCrypto", "PortcullisTokens", "TestKit"],
+            dependencies: [
+                "AllocationCounter", "PortcullisCore", "PortcullisWire", "PortcullisCrypto", "PortcullisTokens",
+                "TestKit",
+            ],
             swiftSettings: features
         ),
         .testTarget(name: "PortcullisReactorTests", dependencies: ["PortcullisReactor"], swiftSettings: features),

@@ -16,24 +16,23 @@ public enum Algorithm: String, CaseIterable, Sendable {
     case es512 = "ES512"
     case eddsa = "EdDSA"
 
+    /// The bytes of every name, as a number: a look-up takes no memory.
+    private static let names: [(name: UInt64, algorithm: Algorithm)] = allCases.map { algorithm in
+        (algorithm.rawValue.utf8.reduce(0) { $0 << 8 | UInt64($1) }, algorithm)
+    }
+
     /// The algorithm of that exact name.
     init?(name: Span<UInt8>) {
-        for algorithm in Self.allCases where algorithm.isNamed(name) {
-            self = algorithm
+        // As long as all of them are.
+        guard name.count == 5 else { return nil }
+        var bytes: UInt64 = 0
+        for at in name.indices { bytes = bytes << 8 | UInt64(name[at]) }
+        let names = Self.names
+        for index in names.indices where names[index].name == bytes {
+            self = names[index].algorithm
             return
         }
         return nil
-    }
-
-    private func isNamed(_ name: Span<UInt8>) -> Bool {
-        let own = rawValue.utf8
-        guard name.count == own.count else { return false }
-        var at = 0
-        for byte in own {
-            guard name[at] == byte else { return false }
-            at += 1
-        }
-        return true
     }
 
     /// The hash function of an HMAC algorithm; nil of the others.

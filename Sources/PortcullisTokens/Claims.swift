@@ -103,7 +103,10 @@ struct Claims {
             throw Refusal(.missingClaim, "The token names no audience (`aud`).")
         }
         func matches(_ node: Int) -> Bool {
-            json.withText(node, in: bytes) { text in audiences.contains { Self.same($0.bytes, text) } }
+            json.withText(node, in: bytes) { text in
+                for index in audiences.indices where Self.same(audiences[index].bytes, text) { return true }
+                return false
+            }
         }
         switch json.kind(of: node) {
         case .string: return audiences.isEmpty || matches(node)

@@ -29,7 +29,8 @@ struct Header {
             } else if json.equals(name, "typ", in: bytes) {
                 type = value
             } else {
-                for member in Self.forbidden where json.equals(name, member, in: bytes) {
+                let forbidden = Self.forbidden
+                for index in forbidden.indices where json.equals(name, forbidden[index], in: bytes) {
                     throw Refusal(.malformedToken, "The token's header has a member that is not accepted.")
                 }
             }

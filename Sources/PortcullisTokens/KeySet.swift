@@ -61,6 +61,7 @@ public struct KeySet: Sendable {
 
     /// Whether any key has that algorithm.
     func uses(_ algorithm: Algorithm) -> Bool {
-        keys.contains { $0.algorithm == algorithm }
+        for index in keys.indices where keys[index].algorithm == algorithm { return true }
+        return false
     }
 }

@@ -24,7 +24,11 @@ public struct TokenTypes: Hashable, Sendable {
     /// Whether this value of `typ` is accepted. Media types are compared without case.
     func accepts(_ type: Span<UInt8>) -> Bool {
         let start = Self.matches(Self.prefix, type, from: 0) ? Self.prefix.count : 0
-        return names.contains { $0.count == type.count - start && Self.matches($0, type, from: start) }
+        for index in names.indices
+        where names[index].count == type.count - start && Self.matches(names[index], type, from: start) {
+            return true
+        }
+        return false
     }
 
     private static func matches(_ name: [UInt8], _ type: Span<UInt8>, from start: Int) -> Bool {

@@ -29,7 +29,9 @@ struct TokenWork {
         let issuer: Int
         let key: Int
         /// The name that the key has, or else what the token calls it: the signature covers that.
-        let kid: Identifier?
+        var kid: Identifier?
+        /// Where the header has that name, until it is copied.
+        let kidNode: Int?
     }
 
     private struct KnownHeader {
@@ -64,12 +66,19 @@ struct TokenWork {
         }
         let text = token.extracting(compact.header)
         let isKnown = isKnown(text)
-        let choice = if isKnown, let known { known.choice } else { try choose(text, count) }
+        var choice = if isKnown, let known { known.choice } else { try choose(text, count) }
         let context = try context(choice)
         let signature = signature
         guard context.isValid(signature.span.extracting(first: signatureCount), of: token.extracting(compact.signed))
         else { throw Refusal(.badSignature, "The token's signature is not valid.") }
-        if !isKnown { remember(text, choice) }
+        if !isKnown {
+            // Not before: a name may be long, and nobody has vouched for it.
+            if let node = choice.kidNode {
+                let header = header
+                choice.kid = headerJSON.string(node, in: header.span)
+            }
+            remember(text, choice)
+        }
         if parsesPayload, policy.issuers.count == 1 { try parsePayload(count) }
         payloadCount = count
         return choice
@@ -135,7 +144,8 @@ struct TokenWork {
         return Choice(
             issuer: issuer,
             key: index,
-            kid: key.kid ?? header.kid.flatMap { headerJSON.string($0, in: bytes) }
+            kid: key.kid,
+            kidNode: key.kid == nil ? header.kid : nil
         )
     }
 

@@ -110,7 +110,10 @@ public struct StrictJSON: Sendable {
         let end = start + word.utf8CodeUnitCount
         guard end <= bytes.count else { throw .malformed(at: start) }
         // A static string's bytes live as long as the process; the pointer does not leave the closure.
-        let same = word.withUTF8Buffer { letters in letters.indices.allSatisfy { letters[$0] == bytes[start + $0] } }
+        let same = word.withUTF8Buffer { letters in
+            for at in 0..<letters.count where letters[at] != bytes[start + at] { return false }
+            return true
+        }
         guard same else { throw .malformed(at: start) }
         append(kind, start, end)
         return end
@@ -118,23 +121,25 @@ public struct StrictJSON: Sendable {
 
     private mutating func number(_ bytes: Span<UInt8>, _ start: Int) throws(JSONError) -> Int {
         var at = start
-        func digits() throws(JSONError) {
-            let first = at
-            while at < bytes.count, (0x30...0x39).contains(bytes[at]) { at += 1 }
-            if at == first { throw .malformed(at: at) }
-        }
         if bytes[at] == UInt8(ascii: "-") { at += 1 }
-        if at < bytes.count, bytes[at] == UInt8(ascii: "0") { at += 1 } else { try digits() }
+        if at < bytes.count, bytes[at] == UInt8(ascii: "0") { at += 1 } else { at = try Self.digits(bytes, at) }
         if at < bytes.count, bytes[at] == UInt8(ascii: ".") {
-            at += 1
-            try digits()
+            at = try Self.digits(bytes, at + 1)
         }
         if at < bytes.count, bytes[at] | 0x20 == UInt8(ascii: "e") {
             at += 1
             if at < bytes.count, bytes[at] == UInt8(ascii: "+") || bytes[at] == UInt8(ascii: "-") { at += 1 }
-            try digits()
+            at = try Self.digits(bytes, at)
         }
         append(.number, start, at)
+        return at
+    }
+
+    /// The place behind one digit or more.
+    private static func digits(_ bytes: Span<UInt8>, _ first: Int) throws(JSONError) -> Int {
+        var at = first
+        while at < bytes.count, (0x30...0x39).contains(bytes[at]) { at += 1 }
+        if at == first { throw .malformed(at: at) }
         return at
     }
 
@@ -222,7 +227,7 @@ public struct StrictJSON: Sendable {
         }
     }
 
-    private static func hexadecimal(_ bytes: Span<UInt8>, _ start: Int) -> UInt32? {
+    static func hexadecimal(_ bytes: Span<UInt8>, _ start: Int) -> UInt32? {
         guard start + 4 <= bytes.count else { return nil }
         var unit: UInt32 = 0
         for at in start..<start + 4 {
@@ -260,9 +265,7 @@ public struct StrictJSON: Sendable {
     }
 
     private func sameText(_ bytes: Span<UInt8>, _ left: Node, _ right: Node) -> Bool {
-        if left.escaped || right.escaped {
-            return Self.unescape(bytes, left) == Self.unescape(bytes, right)
-        }
+        if left.escaped || right.escaped { return Self.sameValue(bytes, left, right) }
         guard left.end - left.start == right.end - right.start else { return false }
         let distance = Int(right.start) - Int(left.start)
         for at in Int(left.start)..<Int(left.end) where bytes[at] != bytes[at + distance] { return false }
@@ -303,9 +306,10 @@ public struct StrictJSON: Sendable {
         let range = Int(nodes[node].start)..<Int(nodes[node].end)
         // A static string's bytes live as long as the process; the pointer does not leave the closure.
         return text.withUTF8Buffer { letters in
-            if nodes[node].escaped { return Self.unescape(bytes, nodes[node]).elementsEqual(letters) }
+            if nodes[node].escaped { return Self.sameValue(bytes, nodes[node], letters) }
             guard letters.count == range.count else { return false }
-            return letters.indices.allSatisfy { letters[$0] == bytes[range.lowerBound + $0] }
+            for at in 0..<letters.count where letters[at] != bytes[range.lowerBound + at] { return false }
+            return true
         }
     }
 
@@ -325,8 +329,14 @@ public struct StrictJSON: Sendable {
         guard nodes.indices.contains(node), nodes[node].kind == .number else { return nil }
         if let integer = integer(node, in: bytes) { return Double(integer) }
         if let decimal = decimal(node, in: bytes) { return decimal }
-        let raw = raw(node, in: bytes)
-        guard let value = Double(String(decoding: raw, as: UTF8.self)), value.isFinite else { return nil }
+        let range = Int(nodes[node].start)..<Int(nodes[node].end)
+        // Straight into a string: up to 15 bytes stand in the string itself.
+        let text = String(unsafeUninitializedCapacity: range.count) { buffer in
+            // Safe: the buffer has room for at least the capacity, and what is counted has been written.
+            for at in range { buffer[at - range.lowerBound] = bytes[at] }
+            return range.count
+        }
+        guard let value = Double(text), value.isFinite else { return nil }
         return value
     }
 

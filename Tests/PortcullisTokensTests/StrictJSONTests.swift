@@ -33,6 +33,38 @@ struct StrictPayloadTests {
         #expect(counts["y"] == 95 && counts["n"] == 188)
     }
 
+    /// Every text of the suite, signed, as the payload of a token. None has the claims that a token needs, so none is accepted: an object
+    /// gets as far as its claims, and everything else not even there.
+    @Test("JSONTestSuite as payloads", .enabled(if: Vectors.areHere, Comment(rawValue: Vectors.whyNot)))
+    func payloads() throws {
+        let (signer, key) = try pair(.hs256)
+        let issuer = TokenIssuer(keys: try KeySet([key]))
+        let judge = TokenVerifier(try TokenPolicy(issuers: [issuer], maximumLength: 1 << 20))
+        var outcomes: Set<Outcome?> = []
+        let names = try Vectors.files(in: "jsontestsuite/test_parsing")
+        for name in names {
+            let text = try Vectors.read("jsontestsuite/test_parsing/\(name)")
+            let token = try signer.sign(payload: text)
+            #expect(judge.signatureRefusal(token) == nil && judge.claimsJSON == text, "\(name)")
+            let outcome = judge.refusal(token)
+            outcomes.insert(outcome)
+            let isObject = text.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: "{")
+            switch name.first {
+            case "y" where isObject && !name.hasPrefix("y_object_duplicated_key"):
+                #expect(outcome == .missingClaim, "\(name)")
+            case "y", "n": #expect(outcome == .malformedToken, "\(name)")
+            // Parsers may differ about these; what they may not is accept one.
+            default: #expect(outcome == .malformedToken || (isObject && outcome == .missingClaim), "\(name)")
+            }
+            guard name.hasPrefix("y"), !name.hasPrefix("y_object_duplicated_key") else { continue }
+            // One more claim of a good token, it does no harm.
+            let whole = Array(#"{"sub":"alice","exp":1767269100,"x":"#.utf8) + text + Array("}".utf8)
+            #expect(judge.refusal(try signer.sign(payload: whole)) == nil, "\(name)")
+        }
+        #expect(names.count == 318)
+        #expect(outcomes == [.malformedToken, .missingClaim])
+    }
+
     @Test("Many values cost as much each as few")
     func linear() throws {
         let text = Array(("[" + String(repeating: "1,", count: 200_000) + "1]").utf8)
