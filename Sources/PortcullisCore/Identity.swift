@@ -121,6 +121,14 @@ public final class Identity: Sendable {
         return range.count == id.bytes.count && text[range].elementsEqual(id.bytes)
     }
 
+    /// Whether the field holds exactly these bytes.
+    public func matches(_ field: Field, _ bytes: Span<UInt8>) -> Bool {
+        let range = range(of: field)
+        guard range.count == bytes.count else { return false }
+        for at in bytes.indices where text[range.lowerBound + at] != bytes[at] { return false }
+        return true
+    }
+
     /// Whether two identities hold the same bytes in a field.
     public func matches(_ field: Field, _ other: Identity) -> Bool {
         let mine = range(of: field)

@@ -30,9 +30,12 @@ public struct StandingDecisions: Sendable {
             self.retention = retention
             self.longestSession = longestSession
         }
+
+        /// Of a decision that a session can match, which may outlive every token.
+        var longest: Milliseconds { max(retention, longestSession) }
     }
 
-    private struct Entry {
+    fileprivate struct Entry {
         var verdict: Verdict
         var select: Selector
         var except: Selector?
@@ -48,7 +51,7 @@ public struct StandingDecisions: Sendable {
         /// Why and by whom, in `remarks`.
         var remark: UInt16 = 0
         /// The last reading of the log that found it.
-        var reading: UInt32 = 0
+        var reading: UInt16 = 0
     }
 
     /// What takes others away, and is kept so that they stay away.
@@ -57,7 +60,7 @@ public struct StandingDecisions: Sendable {
         var expires: WallTime
         var event: Identifier
         var remark: UInt16
-        var reading: UInt32
+        var reading: UInt16
     }
 
     /// The fields that an entry may be found by, the narrowest first.
@@ -69,6 +72,9 @@ public struct StandingDecisions: Sendable {
         case broad
     }
 
+    /// Those against exactly one id: nearly all.
+    private var compact: CompactDecisions
+    /// All others.
     private var entries: [Place: [Entry]] = [:]
     private var places: [Identifier: Place] = [:]
     /// Selectors whose blocks were lifted, and up to which order: a block that comes late, from a copy or another link, stays lifted.
@@ -79,29 +85,50 @@ public struct StandingDecisions: Sendable {
     private var nextHour: Int64 = .min
     private var remarks = Remarks()
     /// Counts the readings of everything; what the present one has not found, the log lacks.
-    private var reading: UInt32 = 1
+    private var reading: UInt16 = 1
+    /// What no longer counts, and may still lie in Redis.
+    private var forgotten: [Identifier] = []
     private let lifetimes: Lifetimes
+
+    /// More are not kept: they are met again with the next reading of everything.
+    private static let mostForgotten = 10_000
 
     public init(lifetimes: Lifetimes = Lifetimes()) {
         self.lifetimes = lifetimes
+        compact = CompactDecisions(lifetimes: lifetimes)
     }
 
-    /// How many decisions stand.
+    /// How many decisions stand; those against one id that have ended may be among them for a while.
     public var count: Int {
-        places.count
+        places.count + compact.count
+    }
+
+    /// The bytes that the decisions against one id take, tables included.
+    public var compactByteCount: Int {
+        compact.byteCount
     }
 
     /// Whether the decision of that event is held.
     public func holds(_ event: Identifier) -> Bool {
-        places[event] != nil
+        held(event) != nil
     }
 
     /// Whether the decision of that event still stands.
     public func stands(_ event: Identifier, now: WallTime) -> Bool {
-        guard let place = places[event], let entry = entries[place]?.first(where: { $0.event == event }) else {
-            return false
-        }
+        guard let entry = held(event) else { return false }
         return entry.expires.map { $0 > now } ?? true
+    }
+
+    /// The events of decisions that count no more since this was asked last: `P:standing` need not hold them any longer.
+    public mutating func takeForgotten() -> [Identifier] {
+        defer { forgotten = [] }
+        return forgotten
+    }
+
+    private func held(_ event: Identifier) -> Entry? {
+        if let row = compact.row(of: event) { return Entry(row) }
+        guard let place = places[event] else { return nil }
+        return entries[place]?.first { $0.event == event }
     }
 
     /// Whether a decision that came is to be told to the loops: one that has ended, or was lifted by a later one, touches nobody.
@@ -171,7 +198,10 @@ public struct StandingDecisions: Sendable {
             let expires = revocation.expires ?? ending(of: revocation.select, appended)
             insert(entry(.revoked, revocation.select, revocation.except, covers: covers, expires: expires))
         case .block(let select, let except, let until):
-            if let lift = unblocked[select], lift.order >= order { return remove(event) }
+            if let lift = unblocked[select], lift.order >= order {
+                forget(event)
+                return remove(event)
+            }
             insert(entry(.blocked, select, except, covers: nil, expires: until))
         case .unblock(let select):
             unblock(select, end)
@@ -201,10 +231,17 @@ public struct StandingDecisions: Sendable {
 
     private mutating func unblock(_ select: Selector, _ end: Ending) {
         unblocked[select] = Self.later(end, unblocked[select])
-        let covered = entries[Self.place(of: select)]?.filter {
-            $0.verdict == .blocked && $0.select == select && $0.order <= end.order
+        let general = entries[Self.place(of: select)] ?? []
+        let against = select.only.map { compact.rows($0.field, $0.id).map(Entry.init) } ?? []
+        for entry in general + against
+        where entry.verdict == .blocked && entry.select == select && entry.order <= end.order {
+            forget(entry.event)
+            remove(entry.event)
         }
-        for entry in covered ?? [] { remove(entry.event) }
+    }
+
+    private mutating func forget(_ event: Identifier) {
+        if forgotten.count < Self.mostForgotten { forgotten.append(event) }
     }
 
     /// The one of the greater order; of the same event, with the later of both readings.
@@ -218,23 +255,30 @@ public struct StandingDecisions: Sendable {
     private mutating func insert(_ new: Entry) {
         guard lifted[new.event] == nil else { return }
         var entry = new
-        if let place = places[new.event], let index = entries[place]?.firstIndex(where: { $0.event == new.event }),
-            let known = entries[place]?[index]
-        {
-            entry.reading = max(new.reading, known.reading)
+        if let known = held(new.event) {
+            if new.reading == 0 { entry.reading = known.reading }
             if !known.isProvisional, new.isProvisional || known.order > new.order {
-                entries[place]?[index].reading = entry.reading
-                return
+                return setReading(entry.reading, of: new.event)
             }
+            remove(entry.event)
         }
-        remove(entry.event)
+        if let row = entry.row, compact.insert(row) { return }
         let place = Self.place(of: entry.select)
         entries[place, default: []].append(entry)
         places[entry.event] = place
         if let expires = entry.expires { ending[Self.hour(of: expires), default: []].insert(entry.event) }
     }
 
+    private mutating func setReading(_ reading: UInt16, of event: Identifier) {
+        compact.setReading(reading, of: event)
+        guard let place = places[event], let index = entries[place]?.firstIndex(where: { $0.event == event }) else {
+            return
+        }
+        entries[place]?[index].reading = reading
+    }
+
     private mutating func remove(_ event: Identifier) {
+        if compact.remove(event) != nil { return }
         guard let place = places.removeValue(forKey: event) else { return }
         entries[place]?.removeAll { $0.event == event }
         if entries[place]?.isEmpty == true { entries[place] = nil }
@@ -244,13 +288,18 @@ public struct StandingDecisions: Sendable {
 
     /// A reading of everything begins.
     public mutating func beginReading() {
-        reading = reading &+ 1
+        // 0 is what nothing has found. That one of 65,535 readings is taken for another makes a copy that is not needed, or waits for the next.
+        reading = reading == .max ? 1 : reading + 1
     }
 
     /// What is held and still counts, but was not found since the last reading of everything began: to be put back under its own id and
     /// order. What the log was never seen to hold is left to whoever puts it there.
     public func missing(now: WallTime) -> [LoggedEvent] {
         var missing: [LoggedEvent] = []
+        compact.forEachRow { row in
+            guard !row.isProvisional, row.reading != reading, row.expires.map({ $0 > now }) ?? true else { return }
+            missing.append(copy(Entry(row)))
+        }
         for list in entries.values {
             for entry in list where !entry.isProvisional && entry.reading != reading {
                 if let expires = entry.expires, expires <= now { continue }
@@ -322,14 +371,23 @@ public struct StandingDecisions: Sendable {
         presented: WallTime,
         now: WallTime
     ) -> Verdict? {
-        if entries.isEmpty { return nil }
         var worst: Verdict?
+        func take(_ verdict: Verdict) {
+            if worst == nil || worst == .reauthenticationRequired || verdict == .blocked { worst = verdict }
+        }
+        if compact.count > 0 {
+            for field in Self.indexed where identity.has(field) {
+                compact.forEach(field, identity.hash(field), matches: { identity.matches(field, $0) }) { standing in
+                    guard standing.expires.map({ $0 > now }) ?? true else { return }
+                    let (verdict, covers) = (standing.verdict, standing.covers)
+                    if Self.covers(verdict, covers, identity, presented: presented) { take(verdict) }
+                }
+            }
+        }
+        if entries.isEmpty { return worst }
         func judge(_ place: Place) {
             for entry in entries[place] ?? [] where worst != .blocked {
-                guard covers(entry, identity, from: address, presented: presented, now: now) else { continue }
-                if worst == nil || worst == .reauthenticationRequired || entry.verdict == .blocked {
-                    worst = entry.verdict
-                }
+                if covers(entry, identity, from: address, presented: presented, now: now) { take(entry.verdict) }
             }
         }
         for field in Self.indexed {
@@ -349,17 +407,28 @@ public struct StandingDecisions: Sendable {
         if let expires = entry.expires, expires <= now { return false }
         guard entry.select.matches(identity, from: address) else { return false }
         if let except = entry.except, except.matches(identity, from: address) { return false }
-        if entry.verdict == .reauthenticationRequired {
-            guard let authenticated = identity.authenticated, let covers = entry.covers else { return true }
-            return authenticated < covers
+        return Self.covers(entry.verdict, entry.covers, identity, presented: presented)
+    }
+
+    /// Whether a credential is old enough to be covered. It counts as issued, and its user as signed in, no later than it is shown.
+    private static func covers(
+        _ verdict: Verdict,
+        _ covers: WallTime?,
+        _ identity: Identity,
+        presented: WallTime
+    ) -> Bool {
+        if verdict == .reauthenticationRequired {
+            guard let authenticated = identity.authenticated, let covers else { return true }
+            return min(authenticated, presented) < covers
         }
-        return identity.wasIssued(upTo: entry.covers, presented: presented)
+        return identity.wasIssued(upTo: covers, presented: presented)
     }
 
     // MARK: - Expiry
 
     /// Forgets what has ended by Redis' time.
     public mutating func expire(now: WallTime) {
+        for event in compact.expire(now: now) { forget(event) }
         let hour = Self.hour(of: now)
         // Nothing ends twice an hour: the list of the hour that is passing is looked at when it has passed.
         guard hour > nextHour else { return }
@@ -369,15 +438,63 @@ public struct StandingDecisions: Sendable {
                 guard let place = places[event], let entry = entries[place]?.first(where: { $0.event == event }),
                     let expires = entry.expires, expires <= now
                 else { continue }
+                forget(event)
                 remove(event)
             }
         }
+        for end in unblocked.values where end.expires <= now { forget(end.event) }
         unblocked = unblocked.filter { $0.value.expires > now }
         lifted = lifted.filter { $0.value.expires > now }
     }
 
     private static func hour(of time: WallTime) -> Int64 {
         time.milliseconds / 3_600_000
+    }
+}
+
+extension StandingDecisions.Entry {
+    fileprivate init(_ row: CompactDecisions.Row) {
+        self.init(
+            verdict: row.verdict,
+            select: Selector(ids: [row.field: row.id]),
+            except: nil,
+            covers: row.covers,
+            order: row.order,
+            expires: row.expires,
+            event: row.event,
+            isProvisional: row.isProvisional,
+            within: row.within,
+            remark: row.remark,
+            reading: row.reading
+        )
+    }
+
+    /// nil where it is against more than one id, or spares somebody.
+    fileprivate var row: CompactDecisions.Row? {
+        guard except == nil, let (field, id) = select.only else { return nil }
+        return CompactDecisions.Row(
+            verdict: verdict,
+            field: field,
+            id: id,
+            covers: covers,
+            order: order,
+            expires: expires,
+            event: event,
+            isProvisional: isProvisional,
+            within: within,
+            remark: remark,
+            reading: reading
+        )
+    }
+}
+
+extension Selector {
+    /// The one id that it names, where it names nothing else and is one that decisions are found by.
+    fileprivate var only: (field: Identity.Field, id: Identifier)? {
+        guard ids.count == 1, network == nil, !all, !namesConnections, let (field, id) = ids.first,
+            field != .key, field != .issuer
+        else { return nil }
+        return (field, id)
     }
 }
 

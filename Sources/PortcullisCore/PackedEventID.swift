@@ -1,0 +1,106 @@
+/// The id of an event in as few bytes as its form allows: a ULID in 16, one that is made of a payload (`h:` and a SHA-256) in 32.
+enum PackedEventID {
+    enum Form: UInt8 {
+        case ulid
+        case hash
+        case text
+    }
+
+    private static let letters = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
+    private static let digits = Array("0123456789abcdef".utf8)
+
+    /// The value of each letter; 255 for what is none.
+    private static let values = Self.table(letters)
+    private static let nibbles = Self.table(digits)
+
+    private static func table(_ letters: [UInt8]) -> [UInt8] {
+        var table = [UInt8](repeating: 255, count: 256)
+        for (value, letter) in letters.enumerated() { table[Int(letter)] = UInt8(value) }
+        return table
+    }
+
+    /// Appends an id and says in which form. Only the very bytes that ``unpack(_:_:)`` gives back are packed.
+    static func pack(_ id: [UInt8], to bytes: inout [UInt8]) -> Form {
+        if id.count == 26, appendULID(id, to: &bytes) { return .ulid }
+        if id.count == 66, id[0] == UInt8(ascii: "h"), id[1] == UInt8(ascii: ":"), appendHash(id, to: &bytes) {
+            return .hash
+        }
+        // Event ids have at most 255 bytes.
+        bytes.append(UInt8(clamping: id.count))
+        bytes.append(contentsOf: id.prefix(255))
+        return .text
+    }
+
+    private static func appendULID(_ id: [UInt8], to bytes: inout [UInt8]) -> Bool {
+        var (high, low) = (UInt64(0), UInt64(0))
+        for letter in id {
+            let value = values[Int(letter)]
+            guard value < 32, high >> 59 == 0 else { return false }
+            high = high << 5 | low >> 59
+            low = low << 5 | UInt64(value)
+        }
+        append(high, to: &bytes)
+        append(low, to: &bytes)
+        return true
+    }
+
+    private static func appendHash(_ id: [UInt8], to bytes: inout [UInt8]) -> Bool {
+        let start = bytes.count
+        for at in stride(from: 2, to: 66, by: 2) {
+            let (high, low) = (nibbles[Int(id[at])], nibbles[Int(id[at + 1])])
+            guard high < 16, low < 16 else {
+                bytes.removeLast(bytes.count - start)
+                return false
+            }
+            bytes.append(high << 4 | low)
+        }
+        return true
+    }
+
+    private static func append(_ word: UInt64, to bytes: inout [UInt8]) {
+        for shift in stride(from: 56, through: 0, by: -8) {
+            bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
+        }
+    }
+
+    /// How many bytes an id takes that begins at a place.
+    static func length(_ form: Form, _ bytes: Span<UInt8>, at: Int) -> Int {
+        switch form {
+        case .ulid: 16
+        case .hash: 32
+        case .text: 1 + Int(bytes[at])
+        }
+    }
+
+    /// The id that was packed.
+    static func unpack(_ form: Form, _ bytes: Span<UInt8>, at: Int) -> [UInt8] {
+        var id: [UInt8] = []
+        switch form {
+        case .ulid:
+            id.reserveCapacity(26)
+            var (high, low) = (UInt64(0), UInt64(0))
+            for index in 0..<8 {
+                high = high << 8 | UInt64(bytes[at + index])
+                low = low << 8 | UInt64(bytes[at + 8 + index])
+            }
+            for shift in stride(from: 125, through: 0, by: -5) {
+                let bits =
+                    shift >= 64
+                    ? high >> UInt64(shift - 64) : low >> UInt64(shift) | (shift > 59 ? high << UInt64(64 - shift) : 0)
+                id.append(letters[Int(bits & 31)])
+            }
+        case .hash:
+            id.reserveCapacity(66)
+            id.append(contentsOf: "h:".utf8)
+            for index in 0..<32 {
+                id.append(digits[Int(bytes[at + index] >> 4)])
+                id.append(digits[Int(bytes[at + index] & 15)])
+            }
+        case .text:
+            let count = Int(bytes[at])
+            id.reserveCapacity(count)
+            for index in 0..<count { id.append(bytes[at + 1 + index]) }
+        }
+        return id
+    }
+}
