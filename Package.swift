@@ -126,6 +126,13 @@ let package = Package(
             path: "Tests/TestKit",
             swiftSettings: features
         ),
+        .target(
+            name: "Simulation",
+            dependencies: ["PortcullisCore"],
+            path: "Tests/Simulation",
+            swiftSettings: features
+        ),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: features),
         .testTarget(name: "PortcullisCoreTests", dependencies: ["PortcullisCore", "TestKit"], swiftSettings: features),
         .testTarget(
             name: "PortcullisWireTests",
