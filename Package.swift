@@ -130,7 +130,8 @@ let package = Package(
             name: "Simulation",
             dependencies: ["PortcullisCore"],
             path: "Tests/Simulation",
-            swiftSettings: features
+            // Thousands of worlds are run in every build, also in one for debugging.
+            swiftSettings: features + [.unsafeFlags(["-O"])]
         ),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: features),
         .testTarget(name: "PortcullisCoreTests", dependencies: ["PortcullisCore", "TestKit"], swiftSettings: features),

@@ -8,15 +8,57 @@ final class Oracle {
         case freezeLimit
     }
 
-    private struct Entry {
+    private final class Entry {
+        enum Effect {
+            /// Closes and refuses credentials that were issued up to then; nil: all.
+            case revoke(upTo: WallTime?)
+            case block
+            case unblock
+        }
+
         let logged: LoggedEvent
+        let effect: Effect
+        /// The user or the token that it names.
+        let name: Identifier
         /// When Redis had it for good: the acknowledgement, or, where Redis lost it, when it was put back. `.max`: lost.
         var since: Int64
+        /// The first `unblock` that ends a block, and for an `unblock` a later one of the same user.
+        var endedBy: Entry?
+
+        init?(_ logged: LoggedEvent, since: Int64) {
+            switch logged.event.decision {
+            case .revoke(let revocation):
+                let upTo = revocation.issuedBefore == .never ? nil : WallTime(milliseconds: logged.order)
+                effect = .revoke(upTo: upTo)
+                name = revocation.select.ids.values.first ?? ""
+            case .block(let select, _, _):
+                effect = .block
+                name = select.ids.values.first ?? ""
+            case .unblock(let select):
+                effect = .unblock
+                name = select.ids.values.first ?? ""
+            default: return nil
+            }
+            self.logged = logged
+            self.since = since
+        }
+
+        func covers(_ identity: Identity, _ presented: WallTime) -> Bool {
+            switch effect {
+            case .revoke(let upTo): identity.wasIssued(upTo: upTo, presented: presented)
+            case .block: true
+            case .unblock: false
+            }
+        }
     }
 
     unowned let world: World
     private var entries: [Entry] = []
-    private var numbers: [Identifier: Int] = [:]
+    private var known: [Identifier: Entry] = [:]
+    /// The decisions that name a user or a token.
+    private var naming: [Identifier: [Entry]] = [:]
+    /// By gate: what its present process has not learnt yet.
+    private var unlearnt: [[Entry]] = []
     /// By gate: what its present process has learnt.
     private var learnt: [[Identifier: Int64]] = []
     private(set) var violation: String?
@@ -27,6 +69,7 @@ final class Oracle {
     init(_ world: World, gates: Int) {
         self.world = world
         learnt = Array(repeating: [:], count: gates)
+        unlearnt = Array(repeating: [], count: gates)
     }
 
     private func violated(_ sentence: @autoclosure () -> String) {
@@ -37,20 +80,35 @@ final class Oracle {
 
     func appended(_ logged: LoggedEvent, given: Int64?) {
         world.tell("appended \(logged.event.decision.type) \(logged.key) with o \(logged.order)")
-        if let number = numbers[logged.key] {
+        if let entry = known[logged.key] {
             // A copy: it came back. What counts is the order that it had.
-            if entries[number].since == .max { entries[number].since = world.now }
+            if entry.since == .max { entry.since = world.now }
             return
         }
-        numbers[logged.key] = entries.count
-        entries.append(Entry(logged: logged, since: world.now))
+        guard let entry = Entry(logged, since: world.now) else { return }
+        if case .unblock = entry.effect {
+            for earlier in naming[entry.name] ?? [] where earlier.endedBy == nil {
+                if case .revoke = earlier.effect { continue }
+                if earlier.logged.order <= logged.order { earlier.endedBy = entry }
+            }
+        }
+        known[logged.key] = entry
+        entries.append(entry)
+        naming[entry.name, default: []].append(entry)
+        for gate in unlearnt.indices { unlearnt[gate].append(entry) }
+    }
+
+    /// The decisions against somebody.
+    private func against(_ identity: Identity, _ presented: WallTime) -> [Entry] {
+        let all = (naming[identity.user] ?? []) + (identity[.token].flatMap { naming[$0] } ?? [])
+        return all.filter { $0.covers(identity, presented) }
     }
 
     /// Redis' data was replaced by other data.
     func replaced() {
-        for number in entries.indices where !world.primary.has(entries[number].logged.key) {
-            world.tell("lost \(entries[number].logged.key)")
-            entries[number].since = .max
+        for entry in entries where !world.primary.has(entry.logged.key) {
+            world.tell("lost \(entry.logged.key)")
+            entry.since = .max
         }
     }
 
@@ -60,37 +118,14 @@ final class Oracle {
 
     func forgot(_ gate: SimGate) {
         learnt[gate.number] = [:]
-    }
-
-    /// The `unblock` that ends a block, if there is one.
-    private func ending(_ entry: Entry) -> Entry? {
-        guard case .block(let select, _, _) = entry.logged.event.decision else { return nil }
-        return entries.first { other in
-            guard case .unblock(select) = other.logged.event.decision else { return false }
-            return other.logged.order >= entry.logged.order
-        }
-    }
-
-    /// Of the ends of one block the last is enough.
-    private func isSuperseded(_ entry: Entry) -> Bool {
-        guard case .unblock(let select) = entry.logged.event.decision else { return false }
-        return entries.contains { $0.logged.event.decision == .unblock(select) && $0.logged.order > entry.logged.order }
-    }
-
-    private func covers(_ entry: Entry, _ identity: Identity, _ presented: WallTime) -> Bool {
-        switch entry.logged.event.decision {
-        case .revoke(let revocation):
-            guard revocation.select.matches(identity, from: nil) else { return false }
-            let appended = WallTime(milliseconds: entry.logged.order)
-            return revocation.issuedBefore == .never || identity.wasIssued(upTo: appended, presented: presented)
-        case .block(let select, _, _): return select.matches(identity, from: nil)
-        default: return false
-        }
+        unlearnt[gate.number] = entries
     }
 
     /// A decision that was ended may still be acted on by who cannot know it yet.
     private func mayStillCount(_ entry: Entry, _ gate: SimGate) -> Bool {
-        guard let ending = ending(entry) else { return true }
+        guard let ending = entry.endedBy else { return true }
+        // Whoever is not confirmed does what it learns in the order in which it learns it.
+        if world.now > gate.confirmedAt.addingClamped(World.lease) { return true }
         // What was decided one behind the other may be learnt in one turn, and done one behind the other.
         if let at = learnt[gate.number][ending.logged.key] { return world.now <= at + 10 }
         return ending.since == .max || world.now <= bound(ending, gate)
@@ -113,8 +148,8 @@ final class Oracle {
         if gate.boot.nanoseconds / 1_000_000 > connection.ends.addingClamped(World.slack) {
             violated("G5: gate \(gate.number) passed a byte of an expired connection")
         }
-        for entry in entries where covers(entry, connection.identity, connection.presented) {
-            if ending(entry) == nil, world.now > bound(entry, gate) {
+        for entry in against(connection.identity, connection.presented) {
+            if entry.endedBy == nil, world.now > bound(entry, gate) {
                 violated("G2: gate \(gate.number) passed a byte in spite of \(name(entry))")
             }
         }
@@ -122,7 +157,10 @@ final class Oracle {
 
     func admitted(_ gate: SimGate, _ connection: SimLoop.Connection) {
         admissions += 1
-        for entry in entries where covers(entry, connection.identity, connection.presented) && ending(entry) == nil {
+        if !gate.hasAcknowledged {
+            violated("G3: gate \(gate.number) admitted before its subscription was acknowledged")
+        }
+        for entry in against(connection.identity, connection.presented) where entry.endedBy == nil {
             if learnt[gate.number][entry.logged.key] != nil {
                 violated("G3: gate \(gate.number) admitted in spite of \(name(entry)), which it had learnt")
             } else if world.now > bound(entry, gate) {
@@ -137,7 +175,7 @@ final class Oracle {
         _ presented: WallTime,
         _ verdict: StandingDecisions.Verdict
     ) {
-        let isRight = entries.contains { covers($0, identity, presented) && mayStillCount($0, gate) }
+        let isRight = against(identity, presented).contains { mayStillCount($0, gate) }
         if !isRight { violated("G6: gate \(gate.number) refused \(identity.user) as \(verdict) without reason") }
     }
 
@@ -150,11 +188,11 @@ final class Oracle {
                 violated("G4: gate \(gate.number) closed somebody before the freeze had lasted too long")
             }
         case .decided(let key):
-            guard let number = numbers[key] else {
+            guard let entry = known[key] else {
                 return violated("G7: gate \(gate.number) kicked somebody for \(key), which no log holds")
             }
-            let entry = entries[number]
-            if !covers(entry, connection.identity, connection.presented) || !mayStillCount(entry, gate) {
+            let matches = against(connection.identity, connection.presented).contains { $0 === entry }
+            if !matches || !mayStillCount(entry, gate) {
                 violated("G6: gate \(gate.number) closed \(connection.identity.user) for \(name(entry)) without reason")
             }
         }
@@ -171,8 +209,9 @@ final class Oracle {
         guard gate.isAlive, !gate.isPaused, gate.machine.hears, gate.lastFault + World.promptly < gate.provedAt,
             gate.slowUntil + World.promptly < world.now, gate.subscription?.server === world.primary
         else { return }
-        for entry in entries where entry.since != .max && entry.since + World.promptly < world.now {
-            if learnt[gate.number][entry.logged.key] == nil {
+        unlearnt[gate.number].removeAll { learnt[gate.number][$0.logged.key] != nil }
+        for entry in unlearnt[gate.number] {
+            if entry.since != .max, entry.since + World.promptly < world.now {
                 violated("G1: gate \(gate.number) says that it hears, but has not heard \(name(entry))")
             }
         }
@@ -185,17 +224,19 @@ final class Oracle {
                 violated("gate \(gate.number) does not recover")
             }
             for entry in entries where learnt[gate.number][entry.logged.key] != nil {
-                if ending(entry) == nil, !isSuperseded(entry), !world.primary.has(entry.logged.key) {
+                if entry.endedBy == nil, !world.primary.has(entry.logged.key) {
                     violated("G7: gate \(gate.number) holds \(name(entry)), which is not put back")
                 }
             }
-            for entry in entries where ending(entry) == nil && world.primary.has(entry.logged.key) {
+            for entry in entries where entry.endedBy == nil && world.primary.has(entry.logged.key) {
                 if learnt[gate.number][entry.logged.key] == nil {
                     violated("G2: gate \(gate.number) never learnt \(name(entry))")
                 }
                 for loop in gate.loops {
                     for connection in loop.connections.values
-                    where connection.isLive && covers(entry, connection.identity, connection.presented) {
+                    where connection.isLive
+                        && against(connection.identity, connection.presented).contains(where: { $0 === entry })
+                    {
                         violated("G2: gate \(gate.number) still holds a connection in spite of \(name(entry))")
                     }
                 }

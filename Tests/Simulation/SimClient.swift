@@ -39,7 +39,7 @@ final class SimClient {
             isWaiting = true
             gate.loops[Int(world.pick(0...1))].handshake(number, identity, asks: world.chance(50))
         }
-        world.at(world.now + world.pick(15...75)) { [self] in act() }
+        world.at(world.now + world.pick(20...110)) { [self] in act() }
     }
 
     func admitted(_ gate: SimGate, _ loop: SimLoop, _ slot: UInt32) {
