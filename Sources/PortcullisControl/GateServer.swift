@@ -55,6 +55,11 @@ public enum GateServer {
         let gate: GateService
         do {
             let configuration = try GateAssembly.configuration(settings, redis: redis, tokens: tokens, version: version)
+            if configuration.mode == .bestEffort {
+                logger.warning(
+                    "guarantee.mode is best_effort: while Redis cannot be followed, revoked users may be served"
+                )
+            }
             gate = try GateService(configuration, logger: logger)
             logger.notice(
                 "listening",
