@@ -130,6 +130,14 @@ let package = Package(
             swiftSettings: features
         ),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        .target(
+            name: "Simulation",
+            dependencies: ["PortcullisCore"],
+            path: "Tests/Simulation",
+            // Thousands of worlds are run in every build, also in one for debugging.
+            swiftSettings: features + [.unsafeFlags(["-O"])]
+        ),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: features),
         .testTarget(name: "PortcullisCoreTests", dependencies: ["PortcullisCore", "TestKit"], swiftSettings: features),
         .testTarget(
             name: "PortcullisWireTests",

@@ -64,6 +64,11 @@ public enum GateServer {
                 tokens: keys?.policy ?? tokens.policy,
                 version: version
             )
+            if configuration.mode == .bestEffort {
+                logger.warning(
+                    "guarantee.mode is best_effort: while Redis cannot be followed, revoked users may be served"
+                )
+            }
             gate = try GateService(configuration, keys: keys, logger: logger)
             logger.notice(
                 "listening",

@@ -25,6 +25,7 @@ extension VouchMachine {
         hasReadAll = false
         position = nil
         newestHeard = nil
+        unread = []
         restoreAt = nil
         actions.append(.beginReading)
         ask(.standing, isFull: true, now, &actions)
@@ -81,6 +82,7 @@ extension VouchMachine {
         }
         take(rows.lazy.filter { $0.position != from }.compactMap(\.logged), &actions)
         position = rows.last?.position ?? position
+        if !unread.isEmpty { for row in rows { unread.remove(row.position) } }
         if rows.count >= terms.pageSize {
             ask(.page(from: position), isFull: open.isFull, now, &actions)
             return actions
@@ -103,15 +105,18 @@ extension VouchMachine {
     private mutating func tailReached(_ open: Reading, _ now: BootTime, _ random: UInt64, _ actions: inout [Action]) {
         hasReadAll = true
         tellUntold(&actions)
-        // The channel told of an entry that the log does not hold (any more).
-        if let expects = open.expects, expects > position ?? .zero {
+        // The channel told of an entry that the log does not hold (any more): a primary told of it and lost it.
+        let passed = max(open.expects ?? .zero, position ?? .zero)
+        if unread.count > terms.mostUnread || unread.contains(where: { $0 <= passed }) {
             readAll(now, &actions)
             return
         }
         if open.isFull { restoreAt = now + Milliseconds(Int64(random % UInt64(max(1, terms.renewal.count)))) }
         let isProved = open.proof != 0 && open.proof == proof
-        // Before the first proof nobody was admitted: there is nothing to vouch for.
-        if isProved || (hasVouched && !followsNoPrimary), lease.renew(sentAt: open.sentAt, now: now) {
+        // Before the first proof nobody was admitted: there is nothing to vouch for. And what is deaf may go on, but not begin again: whom
+        // a paused process finds at the other end must prove itself first.
+        let mayGoOn = hasVouched && !followsNoPrimary && lease.holds(at: now)
+        if isProved || mayGoOn, lease.renew(sentAt: open.sentAt, now: now) {
             if isProved, !hears {
                 hears = true
                 hasVouched = true
@@ -154,6 +159,7 @@ extension VouchMachine {
             }
         }
         newestHeard = max(entry.position, newestHeard ?? .zero)
+        if entry.position > position ?? .zero, unread.count <= terms.mostUnread { unread.insert(entry.position) }
         guard recent.isNew(entry.key, order: entry.order) else { return actions }
         actions.insert(.apply([entry.logged], isRead: false), at: 0)
         // Before the first whole reading nobody has been admitted: there is nobody to tell of.

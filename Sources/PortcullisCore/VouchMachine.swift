@@ -41,7 +41,7 @@ public struct VouchMachine: Sendable {
         case vouch(at: BootTime)
         /// While nothing is told of sessions they are read again.
         case readSessions
-        /// Puts back what the replica holds and the log was seen to lack.
+        /// Puts back what the replica holds and the log was seen to lack; ``missing(_:now:)`` is told how much that is.
         case restore
     }
 
@@ -92,6 +92,8 @@ public struct VouchMachine: Sendable {
     var restoreAt: BootTime?
     var hasReadAll = false
     var newestHeard: LogPosition?
+    /// Entries that the channel told of and no reading has found yet: one that passes them by shows that the log has lost them.
+    var unread: Set<LogPosition> = []
     var epoch: [UInt8]?
     var recent = RecentEvents()
     /// What was read and is told to the loops when the tail is reached: a block that was lifted meanwhile touches nobody.
@@ -241,6 +243,11 @@ public struct VouchMachine: Sendable {
 
     private var late: String { "The probe did not come back within \(terms.patience.count) ms." }
 
+    /// So many decisions are being put back. It is looked again whether they are there, until none is missing: copies get lost as well.
+    public mutating func missing(_ count: Int, now: BootTime) {
+        if count > 0 { restoreAt = now + terms.lease }
+    }
+
     // MARK: - Time
 
     /// Time has passed. Costs little where nothing is due.
@@ -285,6 +292,8 @@ public struct VouchTerms: Equatable, Sendable {
     public var deafInterval = Milliseconds(100)
     /// Decisions that are kept back until the tail is read; with more than this they are told earlier.
     public var mostUntold = 20_000
+    /// Entries that were heard and not yet read; with more than this all is read anew.
+    public var mostUnread = 100_000
 
     public init(lease: Milliseconds) {
         self.lease = lease

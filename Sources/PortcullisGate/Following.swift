@@ -284,11 +284,12 @@ extension Uplink {
     /// Redis has lost what this gate holds: it is put back under its own ids and orders. Another gate may have done it meanwhile.
     private func restore() {
         let redisTime = shared.redisTime(loop.wall)
-        restoring = shared.standing.withLock { $0.missing(now: redisTime) }
-        guard !restoring.isEmpty else { return }
-        shared.report(.restoring(restoring.count))
-        // The oldest stand last: they are taken from there.
-        restoring.reverse()
+        if restoring.isEmpty {
+            // The oldest stand last: they are taken from there.
+            restoring = shared.standing.withLock { $0.missing(now: redisTime) }.reversed()
+            if !restoring.isEmpty { shared.report(.restoring(restoring.count)) }
+        }
+        machine.missing(restoring.count, now: now)
         restoreSlice()
     }
 

@@ -3,10 +3,11 @@ public import PortcullisRedis
 
 /// A real redis-server of a test's own: in its own directory, on a unix socket, stopped at the end.
 public final class RedisServer: @unchecked Sendable {
-    // Sendable: everything but `child` is constant, and `child` is touched under the lock.
+    // Sendable: what is not constant is touched under the lock.
     public let directory: URL
     private let lock = NSLock()
     private var child: LeashedProcess?
+    private var paused: pid_t?
     private let arguments: [String]
 
     public struct Failure: Error, CustomStringConvertible {
@@ -68,6 +69,23 @@ public final class RedisServer: @unchecked Sendable {
             return self.child
         }
         child?.end()
+    }
+
+    /// Stops it from running, as a machine that hangs does: its sockets stay, and nothing answers.
+    public func pause() throws {
+        let information = try ask("INFO", "server").text ?? ""
+        let line = information.split(whereSeparator: \.isNewline).first { $0.hasPrefix("process_id:") }
+        guard let number = line.flatMap({ pid_t($0.dropFirst(11)) }) else {
+            throw Failure(description: "redis-server did not say its process id")
+        }
+        lock.withLock { paused = number }
+        kill(number, SIGSTOP)
+    }
+
+    /// Lets it run again.
+    public func resume() {
+        if let number = lock.withLock({ paused }) { kill(number, SIGCONT) }
+        lock.withLock { paused = nil }
     }
 
     /// Asks over a connection of its own.

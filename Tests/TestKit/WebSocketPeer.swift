@@ -101,6 +101,18 @@ public final class WebSocketPeer {
         }
     }
 
+    /// The next message, as JSON.
+    public func receiveMessage() throws -> [String: Any] {
+        while true {
+            switch try receive() {
+            case .text(let text):
+                return try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] ?? [:]
+            case .ping, .pong: break
+            case let other: throw Failure(description: "not a message but \(other)")
+            }
+        }
+    }
+
     /// Frames up to the close frame, which is given; messages before it are passed over.
     public func receiveClose() throws -> Received {
         while true {
