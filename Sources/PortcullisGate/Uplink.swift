@@ -238,6 +238,7 @@ final class Uplink {
         case .closed: break
         case .ended: lost(kind, "Redis closed the connection.")
         case .failed(let number): lost(kind, "Redis can't be reached: \(SocketError.text(number)).")
+        case .insecure(let failure): lost(kind, "\(failure)")
         }
     }
 
