@@ -6,14 +6,14 @@ public final class RedisServer: @unchecked Sendable {
     // Sendable: everything but `process` is constant, and `process` is touched under the lock.
     public let directory: URL
     private let lock = NSLock()
-    private var process: Process?
-    private var keepAlive: Pipe?
+    private var process: ServerProcess?
     private let arguments: [String]
 
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
     }
 
+    /// - Parameter arguments: to redis-server, beside those that every one gets.
     public init(_ arguments: [String] = []) throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "pc-\(UInt32.random(in: 0 ... .max))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -36,24 +36,12 @@ public final class RedisServer: @unchecked Sendable {
 
     /// Starts it (again), on the data that it left.
     public func start() throws {
-        let process = Process()
-        let pipe = Pipe()
-        process.executableURL = URL(filePath: "/bin/bash")
-        // The shell ends the server when its standard input does: also when this process dies without a word.
         let words =
             ["redis-server", "--port", "0", "--unixsocket", socket, "--dir", directory.path, "--save", "''"]
             + ["--appendonly", "yes", "--daemonize", "no"] + arguments
-        // SIGKILL: this process may have SIGTERM blocked, and a child inherits that. What Redis has answered stands in its file.
-        // It closes what it inherited first, or it would hold its own input open.
-        let closing = "for f in /proc/$$/fd/*; do n=${f##*/}; [ $n -gt 2 ] && exec {n}>&-; done"
-        let running = "\(words.joined(separator: " ")) >\(directory.path)/log 2>&1 & pid=$!; disown"
-        process.arguments = ["-c", "\(closing); \(running); read line; kill -9 $pid"]
-        process.standardInput = pipe
-        try process.run()
-        lock.withLock {
-            self.process = process
-            keepAlive = pipe
-        }
+        // What Redis has answered stands in its file.
+        let process = try ServerProcess(words, log: "\(directory.path)/log")
+        lock.withLock { self.process = process }
         try awaitAnswer()
     }
 
@@ -74,15 +62,12 @@ public final class RedisServer: @unchecked Sendable {
         throw Failure(description: "redis-server did not start: \(last)")
     }
 
-    /// Ends it in order and waits until it is gone.
+    /// Kills it and waits until it is gone.
     public func stop() {
-        let (process, pipe) = lock.withLock {
-            defer { (self.process, keepAlive) = (nil, nil) }
-            return (self.process, keepAlive)
-        }
-        guard let process else { return }
-        try? pipe?.fileHandleForWriting.close()
-        process.waitUntilExit()
+        lock.withLock {
+            defer { process = nil }
+            return process
+        }?.stop()
     }
 
     /// Asks over a connection of its own.
