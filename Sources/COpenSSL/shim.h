@@ -38,6 +38,9 @@ static inline int portcullis_tls_set_up(SSL_CTX *context) {
 // Why an operation failed, as a number: of OpenSSL's own or of the system's.
 static inline int portcullis_error_reason(unsigned long code) { return ERR_GET_REASON(code); }
 
+// A place in every session for a value of ours.
+static inline int portcullis_tls_new_index(void) { return SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL); }
+
 // The name of the server that is meant, for those that have several.
 static inline long portcullis_tls_name_server(SSL *ssl, const char *name) {
     return SSL_set_tlsext_host_name(ssl, name);

@@ -67,10 +67,11 @@ struct GateCommand: ParsableCommand {
     /// What goes wrong is told; what is expected is not.
     private static func tell(_ report: GateReport) {
         switch report {
-        case .redisLost, .notVouching, .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed:
+        case .redisLost, .sentinelLost, .replicasMissing, .notVouching, .eventRejected, .eventNotAdopted,
+            .logEntryRejected, .acceptFailed, .loopFailed:
             progress("gate: \(report)")
         case .refused(_, let refusal): progress("gate: refused \(refusal)")
-        case .redisReady, .vouching, .decided, .admitted, .closed, .stopped: break
+        case .redisReady, .replication, .vouching, .decided, .admitted, .closed, .stopped: break
         }
     }
 }

@@ -16,6 +16,7 @@ extension Uplink {
     /// Both links stand: tracking is set, and the log is read behind the acknowledged subscription.
     func begin() {
         guard command.machine.isReady, subscribed == Self.channelCount else { return }
+        askReplication()
         if configuration.sessions != nil, let subscriberID {
             pending.append(
                 Command("CLIENT", "TRACKING", "ON", "REDIRECT", String(subscriberID), "OPTIN"),
@@ -28,6 +29,7 @@ extension Uplink {
         if hasReadAll { read() } else { readAll() }
         sendProbe()
         appendWaiting()
+        sentinels?.linksStand()
         shared.report(.redisReady)
     }
 
@@ -122,6 +124,9 @@ extension Uplink {
     /// The tail is read: the view was whole when the question was sent.
     private func confirmed(_ sentAt: BootTime) {
         guard subscribed == Self.channelCount, hasProved, now.since(sentAt) < configuration.lease else { return }
+        guard let sentAt = primaryConfirmed(sentAt: sentAt) else {
+            return becomeDeaf("No majority of the sentinels names the Redis that is followed.")
+        }
         if !isVouching {
             isVouching = true
             hasVouched = true
@@ -298,6 +303,7 @@ extension Uplink {
             policy: configuration.appendPolicy
         )
         pending.append(command, .adoption(adoption))
+        owesWait = true
     }
 
     /// Redis cannot take it now: it is offered again.

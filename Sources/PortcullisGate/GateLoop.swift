@@ -122,6 +122,8 @@ final class GateLoop {
         case .readSession(let session): uplink?.readSession(session)
         case .drained(let loop): uplink?.loopDrained(loop)
         case .resolved(let endpoints, let kind, let failure): uplink?.resolved(endpoints, kind, failure)
+        case .sentinelResolved(let endpoints, let index, let failure):
+            uplink?.sentinels?.resolved(endpoints, index, failure)
         }
     }
 

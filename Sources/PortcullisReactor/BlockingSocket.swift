@@ -30,7 +30,8 @@ public final class BlockingSocket: Sendable {
             throw SocketError("connect to \(endpoint)", errno: attempt.errno == EINPROGRESS ? ETIMEDOUT : attempt.errno)
         }
         if isSecured {
-            _ = try complete("secure the connection to \(endpoint)", timeout) { $0.handshake() }
+            let late = client.map { TLSFailure(.silent, peer: $0.name) }
+            _ = try complete("secure the connection to \(endpoint)", timeout, late: late) { $0.handshake() }
         }
     }
 
@@ -94,6 +95,7 @@ public final class BlockingSocket: Sendable {
     private func complete(
         _ doing: String,
         _ milliseconds: Int,
+        late: TLSFailure? = nil,
         _ attempt: (TLSSession) -> TLSSession.Step
     ) throws(SocketError) -> Int {
         let end = Clock.boot() + Int64(clamping: milliseconds) * 1_000_000
@@ -109,7 +111,7 @@ public final class BlockingSocket: Sendable {
             case nil: throw SocketError(doing, errno: EINVAL)
             }
             let left = Int(max(0, (end - Clock.boot()) / 1_000_000))
-            guard try wait(for: event, left) else { throw SocketError(doing, errno: ETIMEDOUT) }
+            guard try wait(for: event, left) else { throw SocketError(doing, errno: ETIMEDOUT, security: late) }
         }
     }
 }

@@ -13,6 +13,11 @@ public final class TLSContext: Sendable {
         pointer = try Self.make(TLS_client_method())
         isServer = false
         SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
+        // There is none to show; that one was wanted explains why the peer goes away.
+        SSL_CTX_set_client_cert_cb(pointer) { ssl, _, _ in
+            SSL_set_ex_data(ssl, TLSContext.wantsCertificate, UnsafeMutableRawPointer(bitPattern: 1))
+            return 0
+        }
         let loaded =
             authorities.map { SSL_CTX_load_verify_file(pointer, $0) } ?? SSL_CTX_set_default_verify_paths(pointer)
         guard loaded == 1 else {
@@ -57,6 +62,9 @@ public final class TLSContext: Sendable {
             nil
         )
     }
+
+    /// Where a session notes that the peer asked for a client certificate: a mark, not a pointer to anything.
+    static let wantsCertificate: Int32 = portcullis_tls_new_index()
 
     deinit {
         SSL_CTX_free(pointer)

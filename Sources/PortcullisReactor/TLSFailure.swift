@@ -13,6 +13,8 @@ public struct TLSFailure: Error, Equatable, Sendable {
         case wantsClientCertificate
         /// The peer went away in the middle of the handshake.
         case ended
+        /// The peer answered nothing in time.
+        case silent
         /// A file with certificates or keys can't be used.
         case file(String)
         /// OpenSSL's words.
@@ -26,6 +28,11 @@ public struct TLSFailure: Error, Equatable, Sendable {
     public init(_ kind: Kind, peer: String) {
         self.kind = kind
         self.peer = peer
+    }
+
+    /// Whether another attempt may find it otherwise, with nothing changed by hand.
+    public var mayPass: Bool {
+        kind == .ended || kind == .silent
     }
 }
 
@@ -43,6 +50,7 @@ extension TLSFailure: CustomStringConvertible {
         case .tooOld: "\(peer) speaks no TLS 1.2 or later: update it."
         case .wantsClientCertificate: "\(peer) asks for a client certificate: have it ask for none."
         case .ended: "\(peer) ended the TLS handshake: is this its TLS port?"
+        case .silent: "\(peer) does not answer the TLS handshake: is this its TLS port?"
         case .file(let why): "\(peer) can't be used: \(why)."
         case .other(let text): "TLS with \(peer) failed: \(text)."
         }

@@ -26,6 +26,7 @@ final class TLSSession {
     /// Reading waits for the socket to be writable (a key update that must be answered).
     private(set) var readingAwaitsWriting = false
     private var isSecured = false
+    private var hasRead = false
 
     /// nil where memory has run out, or the name can't be one.
     init?(_ context: TLSContext, name: String?, descriptor: Int32) {
@@ -64,6 +65,7 @@ final class TLSSession {
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Step {
         let count = attempt { SSL_read(ssl, buffer.baseAddress, Int32(clamping: buffer.count)) }
         let step = count > 0 ? .done(Int(count)) : step(count)
+        if count > 0 { hasRead = true }
         readingAwaitsWriting = step == .awaitsWriting
         return step
     }
@@ -108,6 +110,8 @@ final class TLSSession {
         case SSL_ERROR_WANT_WRITE: return .awaitsWriting
         case SSL_ERROR_ZERO_RETURN: return .ended
         case SSL_ERROR_SYSCALL:
+            // Under TLS 1.3 a server says that it wants a certificate when this side is through, and may be gone before that is read.
+            if isRefusedWithoutCertificate { return .failed(TLSFailure(.wantsClientCertificate, peer: peer)) }
             if socket.errno != 0, socket.errno != ECONNRESET || isSecured { return .broken(socket.errno) }
             return isSecured ? .ended : .failed(TLSFailure(.ended, peer: peer))
         default: return .failed(TLSFailure(kind(), peer: peer))
@@ -123,13 +127,17 @@ final class TLSSession {
         case SSL_R_WRONG_VERSION_NUMBER, SSL_R_HTTP_REQUEST, SSL_R_PACKET_LENGTH_TOO_LONG: return .notTLS
         case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_TLSV1_ALERT_PROTOCOL_VERSION: return .tooOld
         case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED: return .wantsClientCertificate
-        case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE where !isSecured && SSL_version(ssl) == TLS1_2_VERSION:
-            // TLS 1.2 has no alert of its own for a client without a certificate.
-            return SSL_get_state(ssl) == TLS_ST_CW_FINISHED ? .wantsClientCertificate : .other("the peer refuses")
+        // TLS 1.2 has no alert of its own for a client without a certificate.
+        case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE where isRefusedWithoutCertificate: return .wantsClientCertificate
         default:
             // A static string of OpenSSL's, or none.
             return .other(ERR_reason_error_string(code).map { String(cString: $0) } ?? "an unknown error")
         }
+    }
+
+    /// Whether the peer asked for a certificate and has said nothing since.
+    private var isRefusedWithoutCertificate: Bool {
+        !hasRead && SSL_get_ex_data(ssl, TLSContext.wantsCertificate) != nil
     }
 
     private func verdict() -> TLSFailure.Kind {
