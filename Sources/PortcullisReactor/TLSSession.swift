@@ -70,12 +70,21 @@ final class TLSSession {
         return step
     }
 
-    /// What is not done must be tried again with the same bytes, wherever they stand by then.
+    /// Writes as much as the socket takes, a record after the other. What is not done must be tried again with the same bytes, wherever they
+    /// stand by then.
     func write(_ bytes: UnsafeRawBufferPointer) -> Step {
-        let count = attempt { SSL_write(ssl, bytes.baseAddress, Int32(clamping: bytes.count)) }
-        let step = count > 0 ? .done(Int(count)) : step(count)
-        lastWrite = step
-        return step
+        var total = 0
+        lastWrite = .done(0)
+        while total < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[total...])
+            let count = attempt { SSL_write(ssl, rest.baseAddress, Int32(clamping: rest.count)) }
+            guard count > 0 else {
+                lastWrite = step(count)
+                return total > 0 && writing != nil ? .done(total) : lastWrite
+            }
+            total += Int(count)
+        }
+        return .done(total)
     }
 
     /// What the next write waits for; nil: for nothing.

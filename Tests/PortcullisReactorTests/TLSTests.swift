@@ -136,10 +136,11 @@ import Testing
 
     /// A buffer that TLS has begun to write is not dropped: what comes behind it arrives whole.
     @Test func droppingTheQueue() async throws {
-        let (first, last) = ([UInt8](repeating: 1, count: 8 << 20), [UInt8](repeating: 2, count: 10))
+        // Small ones: the socket is full at the beginning of one of them, which has then begun though no byte of it was taken.
+        let (first, last) = ([UInt8](repeating: 1, count: 1000), [UInt8](repeating: 2, count: 10))
         let server = try EngineUnderTest(tls: try certificates.server()) { engine, stream, told, _ in
             guard told == .received else { return }
-            for _ in 0..<3 { engine.send(stream, first) }
+            while engine.queued(stream) < 100 * first.count { engine.send(stream, first) }
             engine.dropQueue(stream)
             engine.send(stream, last)
             engine.finish(stream)
@@ -147,7 +148,8 @@ import Testing
         let peer = try server.peer(try certificates.client())
         try peer.write([0])
         let all = try peer.readToEnd()
-        #expect(all.count == first.count + last.count)
+        #expect(all.count % first.count == last.count)
+        #expect(all.dropLast(last.count).allSatisfy { $0 == 1 })
         #expect(all.suffix(last.count).elementsEqual(last))
         server.stop()
     }
