@@ -30,7 +30,7 @@ let package = Package(
     ],
     targets: [
         // C: module maps and shims only.
-        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         // No pkgConfig: hiredis' file carries a flag that every build would warn about; the module map links it.
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(name: "CLinux"),
@@ -47,7 +47,7 @@ let package = Package(
             exclude: ["make-known-secrets.py"],
             swiftSettings: features
         ),
-        .target(name: "PortcullisReactor", dependencies: ["CLinux"], swiftSettings: features),
+        .target(name: "PortcullisReactor", dependencies: ["CLinux", "COpenSSL"], swiftSettings: features),
         .target(
             name: "PortcullisRedis",
             dependencies: ["CHiredis", "PortcullisCore", "PortcullisCrypto", "PortcullisReactor", "PortcullisWire"],
@@ -152,7 +152,11 @@ let package = Package(
             ],
             swiftSettings: features
         ),
-        .testTarget(name: "PortcullisReactorTests", dependencies: ["PortcullisReactor"], swiftSettings: features),
+        .testTarget(
+            name: "PortcullisReactorTests",
+            dependencies: ["PortcullisReactor", "TestKit"],
+            swiftSettings: features
+        ),
         .testTarget(
             name: "PortcullisRedisTests",
             dependencies: ["PortcullisCore", "PortcullisCrypto", "PortcullisRedis", "PortcullisWire", "TestKit"],

@@ -16,10 +16,34 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <openssl/x509_vfy.h>
 
 // Macros that Swift does not import: which halves of a key an operation is about.
 static const int portcullis_key_pair = EVP_PKEY_KEYPAIR;
 static const int portcullis_public_key = EVP_PKEY_PUBLIC_KEY;
+
+// Macros too: what every TLS context here has. A write may be taken in part and tried again from another place; buffers that hold nothing
+// are given back; nothing is compressed, renegotiated or resumed.
+static inline int portcullis_tls_set_up(SSL_CTX *context) {
+    SSL_CTX_set_mode(
+        context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+}
+
+// Why an operation failed, as a number: of OpenSSL's own or of the system's.
+static inline int portcullis_error_reason(unsigned long code) { return ERR_GET_REASON(code); }
+
+// A place in every session for a value of ours.
+static inline int portcullis_tls_new_index(void) { return SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL); }
+
+// The name of the server that is meant, for those that have several.
+static inline long portcullis_tls_name_server(SSL *ssl, const char *name) {
+    return SSL_set_tlsext_host_name(ssl, name);
+}
 
 #endif

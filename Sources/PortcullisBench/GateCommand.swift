@@ -67,11 +67,14 @@ struct GateCommand: ParsableCommand {
     /// What goes wrong is told; what is expected is not.
     private static func tell(_ report: GateReport) {
         switch report {
-        case .froze, .freezeLimitReached, .restoring, .redisLost, .notVouching, .eventRejected, .eventNotAdopted,
-            .logEntryRejected, .acceptFailed, .loopFailed, .sessionsLackCreation, .sessionsNotRenewed:
+        case .froze, .freezeLimitReached, .restoring, .redisLost, .sentinelLost, .replicasMissing, .notVouching,
+            .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed, .sessionsLackCreation,
+            .sessionsNotRenewed:
             progress("gate: \(report)")
         case .refused(_, let refusal): progress("gate: refused \(refusal)")
-        case .redisReady, .vouching, .thawed, .decided, .unknownKey, .keysWithdrawn, .admitted, .closed, .stopped: break
+        case .redisReady, .replication, .vouching, .thawed, .decided, .unknownKey, .keysWithdrawn, .admitted, .closed,
+            .stopped:
+            break
         }
     }
 }

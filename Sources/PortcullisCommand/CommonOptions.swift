@@ -8,7 +8,10 @@ import PortcullisWire
 /// What every command takes.
 struct CommonOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Where Redis is: redis://[user:password@]host:port/db or unix:///path.", valueName: "url")
+        help: ArgumentHelp(
+            "Where Redis is: redis://[user:password@]host:port/db, rediss://…, redis+sentinel://host:port,…/name or unix:///path.",
+            valueName: "url"
+        )
     )
     var redis: String?
 

@@ -67,35 +67,41 @@ struct DecisionRun {
         let began = clock.now
         let sent = try client.send(event)
         var position = ""
+        var replicas: DecisionClient.Replicas?
         switch sent {
         case .stale(let version):
             throw CommandFailure(
                 code: 2,
                 sentence: "The permission is stale: version \(version) is stored already. Nothing was changed."
             )
-        case .logged(let at, let failure):
+        case .logged(let at, let failure, let known):
             position = at
+            replicas = known
+            warn(replicas, asked: client.waitReplicas)
             if let failure { CommandOutput.warn("the shared key could not be written: \(failure)") }
         case .published(let gates):
             if gates == 0 { CommandOutput.warn("no gate heard it: none is connected to this Redis.") }
         }
         guard let wait = options.wait else {
             if options.json {
-                try CommandOutput.json(["event": id.description, "id": position.isEmpty ? NSNull() : position])
+                let fields: [String: Any] = ["event": id.description, "id": position.isEmpty ? NSNull() : position]
+                try CommandOutput.json(fields.merging(replicas.fields) { $1 })
             } else {
-                CommandOutput.line("\(what) · event \(id)" + (position.isEmpty ? "" : " · log \(position)"))
+                let place = position.isEmpty ? "" : " · log \(position)"
+                CommandOutput.line("\(what) · event \(id)" + place + replicas.words)
             }
             return
         }
         let receipts = try client.receipts(for: id, nodes: nodes, wait: wait.duration)
         let elapsed = (clock.now - began) / .microseconds(1)
-        try show(what, id.description, position, receipts, nodes, Int(elapsed))
+        try show(what, id.description, position, replicas, receipts, nodes, Int(elapsed))
     }
 
     private func show(
         _ what: String,
         _ event: String,
         _ position: String,
+        _ replicas: DecisionClient.Replicas?,
         _ receipts: [DecisionClient.Receipt],
         _ nodes: DecisionClient.Nodes,
         _ elapsed: Int
@@ -106,22 +112,35 @@ struct DecisionRun {
         let matched = receipts.reduce(0) { $0 + $1.matched }
         let slowest = receipts.map(\.us).max() ?? 0
         if options.json {
-            try CommandOutput.json([
+            let fields: [String: Any] = [
                 "event": event, "id": position.isEmpty ? NSNull() : position, "matched": matched, "closed": closed,
                 "narrowed": receipts.reduce(0) { $0 + $1.narrowed }, "spared": receipts.reduce(0) { $0 + $1.spared },
                 "slowest_us": slowest, "elapsed_us": elapsed,
                 "nodes": receipts.map { ["node": $0.node, "matched": $0.matched, "closed": $0.closed, "us": $0.us] },
                 "silent": silent, "frozen": nodes.frozen.sorted(),
-            ])
+            ]
+            try CommandOutput.json(fields.merging(replicas.fields) { $1 })
         } else {
             CommandOutput.line(
-                "\(what) · \(count(matched)) matched, \(closed) closed, on \(receipts.count) gates · slowest \(slowest) µs, in all \(elapsed) µs · event \(event)"
+                "\(what) · \(count(matched)) matched, \(closed) closed, on \(receipts.count) gates · slowest \(slowest) µs, in all \(elapsed) µs · event \(event)\(replicas.words)"
             )
             if !nodes.frozen.isEmpty {
                 CommandOutput.line("frozen, and so passing nothing: \(nodes.frozen.sorted().joined(separator: ", "))")
             }
         }
         try failIfSilent(silent, logged: !position.isEmpty)
+    }
+
+    /// The decision stands on the primary all the same, so this is no failure.
+    private func warn(_ replicas: DecisionClient.Replicas?, asked: Int) {
+        switch replicas {
+        case .counted(let count) where count < asked:
+            CommandOutput.warn(
+                "\(count) of \(asked) replicas had it within a second: a failover now may lose it (redis.wait_replicas)."
+            )
+        case .unknown(let error): CommandOutput.warn("it is not known how many replicas have it: \(error)")
+        default: break
+        }
     }
 
     private func failIfSilent(_ silent: [String], logged: Bool) throws {
@@ -136,6 +155,21 @@ struct DecisionRun {
 
     private func count(_ number: Int) -> String {
         number == 1 ? "1 connection" : "\(number) connections"
+    }
+}
+
+extension DecisionClient.Replicas? {
+    /// What a receipt says of it.
+    fileprivate var fields: [String: Any] {
+        switch self {
+        case .counted(let count): ["replicas": count]
+        case .unknown: ["replicas": NSNull()]
+        case nil: [:]
+        }
+    }
+
+    fileprivate var words: String {
+        if case .counted(let count) = self { " · on \(count) replicas" } else { "" }
     }
 }
 

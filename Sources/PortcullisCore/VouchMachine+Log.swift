@@ -15,6 +15,13 @@ extension VouchMachine {
     // MARK: - Reading
 
     /// Reads what has come behind the position, which itself must be the first row; or all, where nothing is held.
+    /// Reads what has come behind the position, at once: somebody may vouch now who could not before.
+    public mutating func readNow(now: BootTime) -> [Action] {
+        var actions: [Action] = []
+        if commandIsReady, subscription == .stands { read(now, &actions) }
+        return actions
+    }
+
     mutating func read(_ now: BootTime, _ actions: inout [Action]) {
         guard hasReadAll else { return readAll(now, &actions) }
         ask(.page(from: position), isFull: false, now, &actions)

@@ -40,17 +40,33 @@ extension Uplink {
         case .tell(let events): tell(events)
         case .forgetVersions: shared.tellAll(.versionsLost)
         case .hear:
+            isPrimaryNamed = true
             shared.tellAll(.deaf(false))
             shared.report(.vouching(position: machine.position?.description ?? "0-0"))
         case .becomeDeaf(let reason):
             shared.tellAll(.deaf(true))
             shared.report(.notVouching(reason))
-        case .vouch(let sentAt):
-            shared.tellAll(.vouched(at: sentAt))
-            confirmed()
+        case .vouch(let sentAt): vouch(sentAt)
         case .readSessions: if configuration.sessions != nil { shared.tellAll(.sessionsUncertain) }
         case .restore: restore()
         }
+    }
+
+    /// The view was whole at that time; whether it is that of the primary, the sentinels know, where there are any. Without their majority
+    /// nobody is admitted, and the lease runs out.
+    private func vouch(_ sentAt: BootTime) {
+        if let confirmed = primaryConfirmed(sentAt: sentAt) {
+            if !isPrimaryNamed {
+                isPrimaryNamed = true
+                if machine.hears { shared.tellAll(.deaf(false)) }
+            }
+            shared.tellAll(.vouched(at: confirmed))
+        } else if isPrimaryNamed {
+            isPrimaryNamed = false
+            shared.tellAll(.deaf(true))
+            shared.report(.notVouching("No majority of the sentinels names the Redis that is followed."))
+        }
+        confirmed()
     }
 
     /// Both links stand: Redis tells the present subscriber of the keys that are read from here on.
@@ -58,6 +74,8 @@ extension Uplink {
         guard let subscriberID else { return lost(.subscription, "Redis did not say the subscriber's id.") }
         pending.append(Command("CLIENT", "TRACKING", "ON", "REDIRECT", String(subscriberID), "OPTIN"), .tracking)
         if configuration.sessions != nil { shared.tellAll(.sessionsUncertain) }
+        askReplication()
+        sentinels?.linksStand()
         shared.report(.redisReady)
     }
 
@@ -67,9 +85,14 @@ extension Uplink {
 
     private func confirmed() {
         let (position, redisTime) = (machine.position?.description ?? "", shared.redisTime(loop.wall))
-        let count = shared.standing.withLock { standing in
+        let (count, forgotten) = shared.standing.withLock { standing in
             standing.expire(now: redisTime)
-            return standing.count
+            return (standing.count, standing.takeForgotten())
+        }
+        // What no longer counts need not be read any more. Other gates do the same.
+        if !forgotten.isEmpty {
+            let words = [Array("HDEL".utf8), Array(keys.standing.utf8)] + forgotten.map(\.bytes)
+            pending.append(Command(words), .nothing)
         }
         shared.status.withLock { status in
             status.position = position
@@ -246,6 +269,7 @@ extension Uplink {
             policy: configuration.appendPolicy
         )
         pending.append(command, .adoption(adoption))
+        owesWait = true
     }
 
     /// Redis cannot take it now: it is offered again.

@@ -19,6 +19,8 @@ public struct GateConfiguration: Sendable {
     public var relay: RelayMode
 
     public var redis: RedisURL
+    /// Replicas that should have what is adopted before it counts as safe; 0: it is not asked.
+    public var waitReplicas: Int
     public var keys: Keys
     public var lease: Milliseconds
     /// What becomes of clients while the view cannot be confirmed.
@@ -74,6 +76,7 @@ public struct GateConfiguration: Sendable {
         self.subprotocols = []
         self.relay = .rooms
         self.redis = redis
+        self.waitReplicas = 0
         self.keys = Keys()
         self.lease = .seconds(5)
         self.mode = .strict

@@ -150,6 +150,8 @@ final class GateLoop {
         case .touchSession(let session, let least): uplink?.touchSession(session, least: least)
         case .drained(let loop): uplink?.loopDrained(loop)
         case .resolved(let endpoints, let kind, let failure): uplink?.resolved(endpoints, kind, failure)
+        case .sentinelResolved(let endpoints, let index, let failure):
+            uplink?.sentinels?.resolved(endpoints, index, failure)
         }
     }
 

@@ -1,4 +1,5 @@
 public import PortcullisCore
+public import PortcullisRedis
 public import PortcullisTokens
 public import PortcullisWire
 
@@ -6,6 +7,12 @@ public import PortcullisWire
 public enum GateReport: Sendable {
     case redisReady
     case redisLost(String)
+    /// A sentinel can't be asked, or does not know: its address and why.
+    case sentinelLost(String, String)
+    /// What holds when Redis is failed over, by its own settings.
+    case replication(ReplicationBound, hasSentinels: Bool)
+    /// Fewer replicas than asked for have what was adopted, or it could not be found out.
+    case replicasMissing(asked: Int, have: Int?, String?)
     /// The view of the log is whole: handshakes are admitted.
     case vouching(position: String)
     /// Nobody is admitted until the view is whole again.

@@ -32,6 +32,7 @@ enum LoopMessage: Sendable {
     case touchSession(Identifier, least: Milliseconds?)
     case drained(loop: Int)
     case resolved([Endpoint], Uplink.Kind, failure: String?)
+    case sentinelResolved([Endpoint], index: Int, failure: String?)
 }
 
 /// A decision on its way to the loops.

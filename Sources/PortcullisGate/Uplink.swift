@@ -24,6 +24,8 @@ final class Uplink {
         case adoption(Adoption)
         case restored(LoggedEvent)
         case heartbeat(sentAt: WallTime)
+        case replication
+        case replicas
         case probe
         case goodbye
     }
@@ -61,6 +63,16 @@ final class Uplink {
     /// Decisions that the log lacks and this gate holds.
     var restoring: [LoggedEvent] = []
     private var isLookingUp: Set<Kind> = []
+
+    // Which Redis that is, and its replicas (Uplink+Primary.swift).
+    /// nil where the address is configured.
+    private(set) var sentinels: SentinelWatch?
+    var knowsReplication = false
+    /// Whether something was appended that replicas should have.
+    var owesWait = false
+    var isWaitingForReplicas = false
+    /// Whether a majority of the sentinels named this primary when the view was confirmed last; true where there are none.
+    var isPrimaryNamed = true
 
     // Probe, heartbeat, receipts, queries (Duties.swift).
     var nextHeartbeat = BootTime(nanoseconds: 0)
@@ -100,6 +112,9 @@ final class Uplink {
         machine = VouchMachine(VouchTerms(lease: configuration.lease))
         // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
         sessionKeys = SessionKeyBook(capacity: configuration.connections.multipliedClamped(by: 2))
+        if case .sentinels(let addresses, let name) = configuration.redis.place {
+            sentinels = SentinelWatch(self, addresses, name: name, lease: configuration.lease)
+        }
     }
 
     var now: BootTime { loop.now }
@@ -107,11 +122,14 @@ final class Uplink {
     // MARK: - Links
 
     func turnEnded() {
-        for kind in [Kind.command, .subscription] where !self[kind].machine.isReady {
+        sentinels?.turnEnded()
+        let canConnect = sentinels?.knowsPrimary ?? true
+        for kind in [Kind.command, .subscription] where canConnect && !self[kind].machine.isReady {
             let action = self[kind].machine.timePassed(now: now.nanoseconds, random: .random(in: 0..<1))
             act(action, kind)
         }
         performDuties()
+        waitForReplicas()
         flush()
     }
 
@@ -148,11 +166,27 @@ final class Uplink {
     private func connect(_ kind: Kind) {
         switch configuration.redis.place {
         case .path(let path): connect(kind, [.unix(path: path)])
-        case .host(let host, let port):
-            if IPAddress(host) != nil {
-                connect(kind, [.tcp(address: host, port: port)])
-            } else {
-                lookUp(host, port, kind)
+        case .host(let host, let port): connect(kind, to: RedisAddress(host: host, port: port))
+        case .sentinels: connectToPrimary(kind)
+        }
+    }
+
+    func connect(_ kind: Kind, to address: RedisAddress) {
+        if IPAddress(address.host) != nil {
+            connect(kind, [.tcp(address: address.host, port: address.port)])
+        } else {
+            lookUp(address.host, address.port, kind)
+        }
+    }
+
+    /// How the link is secured; nil: not at all.
+    private func security() throws(TLSFailure) -> TLSClient? {
+        switch configuration.redis.place {
+        case .path: nil
+        case .host(let host, _): try configuration.redis.security(of: host)
+        case .sentinels:
+            try sentinels?.following.flatMap { address throws(TLSFailure) in
+                try configuration.redis.security(of: address.host)
             }
         }
     }
@@ -184,22 +218,26 @@ final class Uplink {
     private func connect(_ kind: Kind, _ endpoints: [Endpoint]) {
         guard !endpoints.isEmpty else { return lost(kind, "the host has no address") }
         guard let reader = RESPReader() else { return lost(kind, "memory has run out") }
-        do throws(SocketError) {
-            let stream = try loop.engine.connect(to: endpoints[self[kind].machine.failures % endpoints.count])
-            self[kind].stream = stream
+        do {
+            let endpoint = endpoints[self[kind].machine.failures % endpoints.count]
+            self[kind].stream = try loop.engine.connect(to: endpoint, securedBy: try security())
             self[kind].reader = reader
+        } catch let failure as TLSFailure {
+            lost(kind, failure.redisSentence)
         } catch {
             lost(kind, "\(error)")
         }
     }
 
     func connected(_ stream: StreamID) {
+        if sentinels?.connected(stream) == true { return }
         guard let kind = kind(of: stream) else { return loop.engine.close(stream) }
         let count = configuration.redis.greeting.count
         act(self[kind].machine.connected(greeting: count, now: now.nanoseconds), kind)
     }
 
     func received(_ stream: StreamID, _ bytes: Span<UInt8>) {
+        if sentinels?.received(stream, bytes) == true { return }
         guard let kind = kind(of: stream), let reader = self[kind].reader else { return }
         do throws(RESPError) {
             try reader.feed(bytes)
@@ -231,12 +269,9 @@ final class Uplink {
     }
 
     func gone(_ stream: StreamID, _ reason: Gone) {
-        guard let kind = kind(of: stream) else { return }
-        switch reason {
-        case .closed: break
-        case .ended: lost(kind, "Redis closed the connection.")
-        case .failed(let number): lost(kind, "Redis can't be reached: \(SocketError.text(number)).")
-        }
+        if sentinels?.gone(stream, reason) == true { return }
+        guard let kind = kind(of: stream), reason != .closed else { return }
+        lost(kind, reason.redisSentence)
     }
 
     func lost(_ kind: Kind, _ reason: String) {
@@ -253,6 +288,7 @@ final class Uplink {
         }
         switch kind {
         case .command:
+            isWaitingForReplicas = false
             for ask in pending.abandon() { abandon(ask) }
             perform(machine.commandLost(reason))
         case .subscription:
@@ -386,6 +422,8 @@ final class Uplink {
         case .restored(let copy): restored(copy, value)
         case .adoption(let adoption): adopted(adoption, value)
         case .heartbeat(let sentAt): heartbeatAnswered(value, sentAt: sentAt)
+        case .replication: replicationRead(value)
+        case .replicas: replicasCounted(value)
         case .goodbye: hasSaidGoodbye = true
         }
     }

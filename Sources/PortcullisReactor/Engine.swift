@@ -24,6 +24,8 @@ public enum Gone: Equatable, Sendable {
     case ended
     /// The peer or the network has broken it, or it could not be made: an error number.
     case failed(Int32)
+    /// It could not be secured, or not any longer.
+    case insecure(TLSFailure)
 }
 
 /// What an engine tells of its streams. All calls come on the engine's thread.
@@ -33,7 +35,7 @@ public protocol EngineDelegate: AnyObject {
     /// Between the links and the clients of a turn: what the links have brought may change what the clients may do.
     func linksServed()
     func accepted(_ stream: StreamID, from peer: PeerAddress?)
-    /// A stream of ``Engine/connect(to:)`` stands.
+    /// A stream of ``Engine/connect(to:securedBy:)`` stands, and is secured where that was asked for.
     func connected(_ stream: StreamID)
     func received(_ stream: StreamID, _ bytes: Span<UInt8>)
     /// All that had to wait for the peer has been written.
@@ -65,11 +67,15 @@ public final class Engine {
         /// Whether it had something to read or write while it must not: the kernel is asked for nothing meanwhile.
         var isParked = false
         var queue: OutputQueue?
+        /// nil: the stream is plain.
+        var tls: TLSSession?
     }
 
     private enum State: UInt8 {
         case free
         case connecting
+        /// In the TLS handshake.
+        case securing
         case open
         /// Closed by this side or found broken; told and reaped at the end of the turn.
         case dead
@@ -93,6 +99,8 @@ public final class Engine {
     private let links: Int32
     private let waker: Waker
     private let listener: ListeningSocket?
+    /// How clients' streams are secured; nil: not at all.
+    private let tls: TLSContext?
     private var listening = false
     /// Out of descriptors or memory: accepting is tried again a little later.
     private var isShort = false
@@ -112,8 +120,10 @@ public final class Engine {
     /// How many client streams are open.
     public private(set) var clientCount = 0
 
-    /// - Parameter listener: what clients connect to; several engines may share one endpoint through sockets of their own.
-    public init(waker: Waker, listener: ListeningSocket?) throws(SocketError) {
+    /// - Parameters:
+    ///   - listener: what clients connect to; several engines may share one endpoint through sockets of their own.
+    ///   - tls: how clients' streams are secured; nil: not at all.
+    public init(waker: Waker, listener: ListeningSocket?, tls: TLSContext? = nil) throws(SocketError) {
         let clients = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard clients >= 0 else { throw SocketError("open an epoll set", errno: errno) }
         let links = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -126,6 +136,7 @@ public final class Engine {
         self.links = links
         self.waker = waker
         self.listener = listener
+        self.tls = tls
         control(links, EPOLL_CTL_ADD, waker.descriptor, EPOLLIN.rawValue, Token.waker)
         control(clients, EPOLL_CTL_ADD, links, EPOLLIN.rawValue, Token.links)
         resumeAccepting()
@@ -197,6 +208,7 @@ public final class Engine {
             if flags & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { die(stream, .ended) } else { park(stream) }
             return
         }
+        guard slots[Int(slot)].tls == nil else { return handleSecured(stream, flags, delegate) }
         if flags & EPOLLOUT.rawValue != 0 { flush(stream, delegate) }
         if flags & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue | EPOLLRDHUP.rawValue) != 0 {
             read(stream, delegate)
@@ -229,7 +241,16 @@ public final class Engine {
                 default: continue
                 }
             }
-            let stream = open(descriptor, .open, isLink: false)
+            var session: TLSSession?
+            if let tls {
+                session = TLSSession(tls, name: nil, descriptor: descriptor)
+                guard session != nil else {
+                    Glibc.close(descriptor)
+                    delegate.acceptFailed(ENOMEM)
+                    return
+                }
+            }
+            let stream = open(descriptor, session == nil ? .open : .securing, isLink: false, session)
             clientCount += 1
             delegate.accepted(stream, from: PeerAddress(storage))
         }
@@ -274,10 +295,10 @@ public final class Engine {
         let index = Int(stream.slot)
         guard index < slots.count else { return false }
         return slots[index].generation == stream.generation
-            && (slots[index].state == .open || slots[index].state == .connecting)
+            && slots[index].state != .free && slots[index].state != .dead
     }
 
-    private func open(_ descriptor: Int32, _ state: State, isLink: Bool) -> StreamID {
+    private func open(_ descriptor: Int32, _ state: State, isLink: Bool, _ tls: TLSSession?) -> StreamID {
         let slot: UInt32
         if let used = free.popLast() {
             slot = used
@@ -290,6 +311,7 @@ public final class Engine {
         slots[index].descriptor = descriptor
         slots[index].state = state
         slots[index].isLink = isLink
+        slots[index].tls = tls
         slots[index].watchesWriting = state == .connecting
         let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (state == .connecting ? EPOLLOUT.rawValue : 0)
         control(isLink ? links : clients, EPOLL_CTL_ADD, descriptor, interest, stream.token)
@@ -297,7 +319,8 @@ public final class Engine {
     }
 
     /// Begins a connection of the gate's own; ``EngineDelegate/connected(_:)`` or ``EngineDelegate/gone(_:_:)`` follows.
-    public func connect(to endpoint: Endpoint) throws(SocketError) -> StreamID {
+    /// - Parameter tls: how it is secured; nil: not at all.
+    public func connect(to endpoint: Endpoint, securedBy tls: TLSClient? = nil) throws(SocketError) -> StreamID {
         let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
         let descriptor = socket(endpoint.family, Int32(kind), 0)
         guard descriptor >= 0 else { throw SocketError("open a socket", errno: errno) }
@@ -310,7 +333,12 @@ public final class Engine {
             Glibc.close(descriptor)
             throw SocketError("connect to \(endpoint)", errno: attempt.errno)
         }
-        return open(descriptor, .connecting, isLink: true)
+        guard let tls else { return open(descriptor, .connecting, isLink: true, nil) }
+        guard let session = TLSSession(tls.context, name: tls.name, descriptor: descriptor) else {
+            Glibc.close(descriptor)
+            throw SocketError("secure a connection to \(tls.name)", errno: EINVAL)
+        }
+        return open(descriptor, .connecting, isLink: true, session)
     }
 
     private func finishConnecting(_ stream: StreamID, _ delegate: some EngineDelegate) {
@@ -319,12 +347,21 @@ public final class Engine {
         var length = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(slots[index].descriptor, SOL_SOCKET, SO_ERROR, &failure, &length)
         guard failure == 0 else { return die(stream, .failed(failure)) }
+        guard slots[index].tls == nil else {
+            slots[index].state = .securing
+            return secure(stream, delegate)
+        }
+        opened(stream)
+        delegate.connected(stream)
+    }
+
+    /// What was sent meanwhile waits; it goes out in the next turn.
+    private func opened(_ stream: StreamID) {
+        let index = Int(stream.slot)
         slots[index].state = .open
-        // What was sent meanwhile waits; it goes out in the next turn.
         let waits = slots[index].queue?.bytes ?? 0 > 0
         watchWriting(stream, waits)
-        if slots[index].finishing, !waits { shutdown(slots[index].descriptor, Int32(SHUT_WR)) }
-        delegate.connected(stream)
+        if slots[index].finishing, !waits { endWriting(stream) }
     }
 
     private func read(_ stream: StreamID, _ delegate: some EngineDelegate) {
@@ -352,23 +389,21 @@ public final class Engine {
         var written = 0
         let isHeld = slots[index].isGoverned && !isServing
         if !isHeld, slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 {
-            let descriptor = slots[index].descriptor
-            guard let count = bytes.withUnsafeBytes({ Self.write(descriptor, $0) }) else {
-                return die(stream, .failed(errno))
-            }
+            guard let count = bytes.withUnsafeBytes({ write(index, $0) }) else { return die(stream, broken(index)) }
             written = count
         }
         guard written < bytes.count else { return }
         let queue = slots[index].queue ?? OutputQueue()
         queue.append(bytes, from: written)
         slots[index].queue = queue
-        watchWriting(stream, true)
+        if slots[index].state != .securing { watchWriting(stream, slots[index].tls?.writing != .awaitsReading) }
         if isHeld { park(stream) }
     }
 
     /// - Returns: how many bytes the kernel took (0 where it is full), nil on an error.
-    private static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int? {
-        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+    private func write(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int? {
+        guard slots[index].tls == nil else { return writeSecured(index, bytes) }
+        let count = Glibc.send(slots[index].descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         if count >= 0 { return count }
         return errno == EAGAIN || errno == EINTR ? 0 : nil
     }
@@ -377,12 +412,11 @@ public final class Engine {
         let index = Int(stream.slot)
         guard isKnown(stream), let queue = slots[index].queue else { return watchWriting(stream, false) }
         guard !slots[index].isGoverned || isServing else { return park(stream) }
-        let descriptor = slots[index].descriptor
-        guard queue.flush({ Self.write(descriptor, $0) }) else { return die(stream, .failed(errno)) }
+        guard queue.flush({ write(index, $0) }) else { return die(stream, broken(index)) }
         guard queue.bytes == 0 else { return }
         slots[index].queue = nil
         watchWriting(stream, false)
-        if slots[index].finishing { shutdown(descriptor, Int32(SHUT_WR)) }
+        if slots[index].finishing { endWriting(stream) }
         delegate.drained(stream)
     }
 
@@ -461,8 +495,11 @@ public final class Engine {
     /// - Returns: whether there is such a buffer.
     @discardableResult
     public func dropQueue(_ stream: StreamID) -> Bool {
-        guard isKnown(stream), let queue = slots[Int(stream.slot)].queue else { return false }
-        queue.dropUnstarted()
+        guard isKnown(stream) else { return false }
+        let index = Int(stream.slot)
+        guard let queue = slots[index].queue else { return false }
+        // A session that could not write a buffer has begun to: it must be offered the same bytes again.
+        queue.dropUnstarted(keepsFirst: slots[index].tls?.writing != nil)
         return queue.bytes > 0
     }
 
@@ -474,6 +511,12 @@ public final class Engine {
         slots[index].finishing = true
         // Before it stands there is nothing to shut down: that is done then.
         guard slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 else { return }
+        endWriting(stream)
+    }
+
+    private func endWriting(_ stream: StreamID) {
+        let index = Int(stream.slot)
+        if let tls = slots[index].tls, !tls.sayGoodbye() { return watchWriting(stream, true) }
         shutdown(slots[index].descriptor, Int32(SHUT_WR))
     }
 
@@ -489,6 +532,79 @@ public final class Engine {
         slots[index].queue = nil
         // Out of its set by the close of the descriptor; until then level-triggered events are ignored by state.
         dead.append((stream, reason))
+    }
+
+    // MARK: - TLS
+
+    private func handleSecured(_ stream: StreamID, _ flags: UInt32, _ delegate: some EngineDelegate) {
+        let index = Int(stream.slot)
+        guard slots[index].state == .open, let tls = slots[index].tls else { return secure(stream, delegate) }
+        if flags & EPOLLOUT.rawValue != 0 || tls.writing == .awaitsReading {
+            if slots[index].queue == nil, slots[index].finishing { endWriting(stream) } else { flush(stream, delegate) }
+        }
+        if flags & ~EPOLLOUT.rawValue != 0 || tls.readingAwaitsWriting { readSecured(stream, tls, delegate) }
+        guard tls.readingAwaitsWriting, isKnown(stream) else { return }
+        watchWriting(stream, true)
+    }
+
+    /// Goes on with the handshake. A client is told of when its stream is accepted, a link when it is secured.
+    private func secure(_ stream: StreamID, _ delegate: some EngineDelegate) {
+        let index = Int(stream.slot)
+        guard let tls = slots[index].tls else { return }
+        switch tls.handshake() {
+        case .done:
+            opened(stream)
+            if slots[index].isLink { delegate.connected(stream) }
+        case .awaitsReading: watchWriting(stream, false)
+        case .awaitsWriting: watchWriting(stream, true)
+        case .ended: die(stream, .ended)
+        case .broken(let number): die(stream, .failed(number))
+        case .failed(let failure): die(stream, .insecure(failure))
+        }
+    }
+
+    private func readSecured(_ stream: StreamID, _ tls: TLSSession, _ delegate: some EngineDelegate) {
+        repeat {
+            var count = 0
+            var end: Gone?
+            records: while count < buffer.count {
+                let step = buffer.withUnsafeMutableBytes {
+                    tls.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[count...]))
+                }
+                switch step {
+                case .done(let more): count += more
+                case .awaitsReading, .awaitsWriting: break records
+                case .ended: end = .ended
+                case .broken(let number): end = .failed(number)
+                case .failed(let failure): end = .insecure(failure)
+                }
+                if end != nil { break }
+            }
+            if count > 0 {
+                let chunk = buffer
+                delegate.received(stream, chunk.span.extracting(first: count))
+            }
+            if let end { return die(stream, end) }
+        } while isKnown(stream) && tls.holdsBytes
+    }
+
+    private func writeSecured(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int? {
+        guard let tls = slots[index].tls else { return nil }
+        switch tls.write(bytes) {
+        case .done(let count): return count
+        case .awaitsReading, .awaitsWriting: return 0
+        case .ended, .broken, .failed: return nil
+        }
+    }
+
+    /// Why a write failed.
+    private func broken(_ index: Int) -> Gone {
+        guard let tls = slots[index].tls else { return .failed(errno) }
+        return switch tls.lastWrite {
+        case .failed(let failure): .insecure(failure)
+        case .broken(let number): .failed(number)
+        default: .ended
+        }
     }
 }
 

@@ -36,9 +36,10 @@ final class OutputQueue {
     }
 
     /// Drops all that has not begun; the buffer that is partly written stays, or the peer would see half a frame.
-    func dropUnstarted() {
+    /// - Parameter keepsFirst: whether the first buffer has begun, though the queue can't see it.
+    func dropUnstarted(keepsFirst: Bool = false) {
         guard bytes > 0, first < buffers.count else { return }
-        if offset > 0 {
+        if offset > 0 || keepsFirst {
             buffers.removeSubrange((first + 1)...)
             bytes = buffers[first].count - offset
         } else {

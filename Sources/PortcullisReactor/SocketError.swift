@@ -5,14 +5,17 @@ public struct SocketError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What was tried, such as `bind 127.0.0.1:8080`.
     public let doing: String
     public let errno: Int32
+    /// Why the stream could not be secured, where that was it.
+    public let security: TLSFailure?
 
-    public init(_ doing: String, errno: Int32) {
+    public init(_ doing: String, errno: Int32, security: TLSFailure? = nil) {
         self.doing = doing
         self.errno = errno
+        self.security = security
     }
 
     public var description: String {
-        "\(doing): \(Self.text(errno))"
+        security?.description ?? "\(doing): \(Self.text(errno))"
     }
 
     /// Whether somebody else has the address.

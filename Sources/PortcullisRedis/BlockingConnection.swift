@@ -1,6 +1,3 @@
-import Glibc
-import PortcullisReactor
-
 /// A connection to Redis for commands that people and scripts run: it asks and waits. Loops never use it.
 public final class BlockingConnection {
     /// Why Redis could not be asked, in a sentence.
@@ -15,90 +12,91 @@ public final class BlockingConnection {
         }
     }
 
-    private let socket: BlockingSocket
-    private let reader: RESPReader
+    private let line: BlockingLine
 
-    /// Connects, authenticates and selects the database.
+    /// Connects, authenticates and selects the database; where sentinels are named, at the primary that they name.
     /// - Parameter timeout: for connecting and for every answer, in milliseconds.
     public init(_ url: RedisURL, timeout: Int = 5000) throws(Failure) {
-        guard let reader = RESPReader() else { throw Failure(description: "Memory has run out.") }
-        self.reader = reader
-        socket = try Self.connect(url, timeout)
-        do throws(Failure) {
-            for command in url.greeting {
-                if let error = try ask(command).errorText {
-                    throw Failure(description: LinkMachine.sentence(error), isRefusal: !error.hasPrefix("LOADING"))
-                }
-            }
-        } catch {
-            throw Failure(
-                description: "Redis at \(url) can't be used: \(error.description)",
-                isRefusal: error.isRefusal
-            )
+        if case .sentinels(let sentinels, let name) = url.place {
+            line = try Self.primary(url, sentinels, name, timeout)
+        } else {
+            line = try BlockingLine(url, timeout: timeout)
+            try line.greet(url.greeting, of: url)
         }
-    }
-
-    private static func connect(_ url: RedisURL, _ timeout: Int) throws(Failure) -> BlockingSocket {
-        var reason = "it has no address"
-        do throws(SocketError) {
-            for endpoint in try url.resolve() {
-                do throws(SocketError) {
-                    return try BlockingSocket(endpoint, timeout: timeout)
-                } catch {
-                    reason = SocketError.text(error.errno)
-                }
-            }
-        } catch {
-            reason = error.doing
-        }
-        throw Failure(description: "Redis at \(url) can't be reached: \(reason).")
     }
 
     /// Sends a command and waits for its answer.
     /// - Parameter extra: milliseconds that a blocking command may take by itself.
     public func ask(_ command: Command, extra: Int = 0) throws(Failure) -> RESPValue {
-        var output: [UInt8] = []
-        command.encode(into: &output)
-        try send(output)
-        return try receive(extra)
+        try line.ask([command], extra: extra)[0]
     }
 
     /// Sends several commands in one write and waits for all answers.
-    public func ask(_ commands: [Command]) throws(Failure) -> [RESPValue] {
-        var output: [UInt8] = []
-        for command in commands { command.encode(into: &output) }
-        try send(output)
-        var replies: [RESPValue] = []
-        for _ in commands { replies.append(try receive(0)) }
-        return replies
-    }
-
-    private func send(_ output: [UInt8]) throws(Failure) {
-        do throws(SocketError) {
-            try socket.write(output)
-        } catch {
-            throw Failure(description: "Redis can't be asked: \(SocketError.text(error.errno)).")
-        }
+    /// - Parameter extra: milliseconds that blocking commands among them may take by themselves.
+    public func ask(_ commands: [Command], extra: Int = 0) throws(Failure) -> [RESPValue] {
+        try line.ask(commands, extra: extra)
     }
 
     /// Waits for the next value: an answer, or a message where the connection is subscribed.
     public func receive(_ extra: Int) throws(Failure) -> RESPValue {
-        do {
-            while true {
-                if let value = try reader.next() { return value }
-                let bytes = try socket.read(extra: extra)
-                if bytes.isEmpty { throw Failure(description: "Redis has closed the connection.") }
-                try reader.feed(bytes.span)
+        try line.receive(extra)
+    }
+
+    // MARK: - Sentinels
+
+    /// A sentinel that is gone is not waited for as long as Redis is: there are others.
+    private static let sentinelPatience = 2000
+
+    /// Asks the sentinels in turn, until one of them leads to a Redis that says of itself that it is the primary.
+    private static func primary(
+        _ url: RedisURL,
+        _ sentinels: [RedisAddress],
+        _ name: String,
+        _ timeout: Int
+    ) throws(Failure) -> BlockingLine {
+        var last = Failure(description: "none is named.")
+        for sentinel in sentinels {
+            do throws(Failure) {
+                let address = try ask(sentinel, url, name, min(timeout, sentinelPatience))
+                let line = try BlockingLine(url.at(address), timeout: timeout)
+                try line.greet(url.greeting, of: url.at(address))
+                return line
+            } catch {
+                last = error
             }
-        } catch let failure as Failure {
-            throw failure
-        } catch let error as SocketError {
-            let late = error.errno == EAGAIN || error.errno == ETIMEDOUT
+        }
+        throw Failure(
+            description: "No sentinel of \(url) leads to the primary: \(last.description)",
+            isRefusal: last.isRefusal
+        )
+    }
+
+    private static func ask(
+        _ sentinel: RedisAddress,
+        _ url: RedisURL,
+        _ name: String,
+        _ timeout: Int
+    ) throws(Failure) -> RedisAddress {
+        let line = try BlockingLine(url.at(sentinel), timeout: timeout)
+        var reply = try line.ask([SentinelAnswer.question(name)], extra: 0)[0]
+        // Sentinels that ask for a password are given that of Redis: there is no other.
+        if reply.errorText?.hasPrefix("NOAUTH") == true, let login = url.login.first {
+            if let error = try line.ask([login], extra: 0)[0].errorText {
+                throw Failure(
+                    description: "The sentinel at \(sentinel): \(LinkMachine.sentence(error))",
+                    isRefusal: true
+                )
+            }
+            reply = try line.ask([SentinelAnswer.question(name)], extra: 0)[0]
+        }
+        switch SentinelAnswer(reply) {
+        case .primary(let address): return address
+        case .unknown:
             throw Failure(
-                description: late ? "Redis did not answer in time." : "Redis: \(SocketError.text(error.errno))."
+                description: "The sentinel at \(sentinel) knows no primary named \(name): correct redis.url.",
+                isRefusal: true
             )
-        } catch {
-            throw Failure(description: "\(error)")
+        case .refused(let why): throw Failure(description: "The sentinel at \(sentinel): \(why)", isRefusal: true)
         }
     }
 }

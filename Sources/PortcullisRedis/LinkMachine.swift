@@ -70,7 +70,7 @@ public struct LinkMachine: Equatable, Sendable {
     /// An answer to the greeting came.
     public mutating func greeted(_ reply: RESPValue, now: Int64, random: Double) -> Action {
         guard case .greeting(let owed, let until) = state else { return .nothing }
-        if let error = reply.errorText { return fail(Self.sentence(error), now: now, random: random) }
+        if let refusal = Self.refusal(reply) { return fail(refusal, now: now, random: random) }
         guard owed == 1 else {
             state = .greeting(owed: owed - 1, until: until)
             return .nothing
@@ -96,6 +96,16 @@ public struct LinkMachine: Equatable, Sendable {
         let wait = Self.leastBackoff + Int64(Double(max(0, ceiling - Self.leastBackoff)) * min(max(random, 0), 1))
         state = .waiting(until: now.addingClamped(wait))
         return .drop(reason: reason)
+    }
+
+    /// Why an answer to the greeting means that this Redis can't be used: an error, or the wrong role; nil where it does not.
+    public static func refusal(_ reply: RESPValue) -> String? {
+        if let error = reply.errorText { return sentence(error) }
+        // Only ROLE answers with a list.
+        guard let role = reply.array?.first?.text, role != "master" else { return nil }
+        return role == "sentinel"
+            ? "This is a sentinel, not a Redis: use redis+sentinel://host:port/name."
+            : "This Redis is no primary but a replica."
     }
 
     /// What Redis' refusal of a greeting means to the operator.

@@ -252,7 +252,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "x", "redis://", "http://a", "redis://h:0", "redis://u@h", "unix://rel", "rediss://h", "redis://h/x",
+        "x", "redis://", "http://a", "redis://h:0", "redis://u@h", "unix://rel", "rediss://h/x", "redis+sentinel://h",
+        "redis://h/x",
     ])
     func aBadRedisURLIsOneSentence(url: String) throws {
         #expect {

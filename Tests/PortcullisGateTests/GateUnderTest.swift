@@ -37,6 +37,7 @@ final class GateUnderTest: Sendable {
         redis: RedisServer? = nil,
         loops: Int = 2,
         node: String = "test",
+        isReady: Bool = true,
         _ change: (inout GateConfiguration) -> Void = { _ in }
     ) throws {
         let redis = try redis ?? RedisServer()
@@ -55,7 +56,7 @@ final class GateUnderTest: Sendable {
         let reports = Reports()
         self.reports = reports
         gate = try Gate(configuration) { reports.add($0) }
-        try awaitReady()
+        if isReady { try awaitReady() }
     }
 
     deinit {

@@ -124,14 +124,15 @@ final class EngineUnderTest: Sendable {
     private let mailbox: Mailbox<Job?>
     private let thread: LoopThread
 
-    init(_ script: @escaping Script) throws {
+    /// - Parameter tls: how clients' streams are secured; nil: not at all.
+    init(tls: TLSContext? = nil, _ script: @escaping Script) throws {
         let listener = try ListeningSocket(.tcp(address: "127.0.0.1", port: 0))
         let mailbox = try Mailbox<Job?>()
         let transcript = transcript
         endpoint = listener.endpoint
         self.mailbox = mailbox
         thread = try LoopThread("engine") {
-            guard let engine = try? Engine(waker: mailbox.waker, listener: listener) else { return }
+            guard let engine = try? Engine(waker: mailbox.waker, listener: listener, tls: tls) else { return }
             engine.run(Delegate(engine, mailbox, transcript, script))
         }
     }
@@ -153,8 +154,8 @@ final class EngineUnderTest: Sendable {
         thread.join()
     }
 
-    func peer() throws -> BlockingSocket {
-        try BlockingSocket(endpoint, timeout: 10_000)
+    func peer(_ tls: TLSClient? = nil) throws -> BlockingSocket {
+        try BlockingSocket(endpoint, timeout: 10_000, securedBy: tls)
     }
 }
 

@@ -14,6 +14,28 @@ import Testing
         ("redis://gate:@h", RedisURL(place: .host("h", port: 6379), user: "gate", password: "")),
         ("redis://g%40te:p%3Aa%2fs%25@h", RedisURL(place: .host("h", port: 6379), user: "g@te", password: "p:a/s%")),
         ("redis://u:a:b/c@d@h/1", RedisURL(place: .host("h", port: 6379), user: "u", password: "a:b/c@d", database: 1)),
+        ("rediss://h", RedisURL(place: .host("h", port: 6379), isSecured: true)),
+        (
+            "rediss://u:p@[::1]:7/2",
+            RedisURL(place: .host("::1", port: 7), user: "u", password: "p", database: 2, isSecured: true)
+        ),
+        ("redis+sentinel://h/m", RedisURL(place: .sentinels([.init(host: "h", port: 26379)], name: "m"))),
+        (
+            "redis+sentinel://u:p@h:1,[::1]:2,h:1,k/a%2Fb/3",
+            RedisURL(
+                place: .sentinels(
+                    [.init(host: "h", port: 1), .init(host: "::1", port: 2), .init(host: "k", port: 26379)],
+                    name: "a/b"
+                ),
+                user: "u",
+                password: "p",
+                database: 3
+            )
+        ),
+        (
+            "rediss+sentinel://h/m/",
+            RedisURL(place: .sentinels([.init(host: "h", port: 26379)], name: "m"), isSecured: true)
+        ),
         ("unix:///run/redis.sock", RedisURL(place: .path("/run/redis.sock"))),
         ("unix:///run/a%20b.sock?db=2", RedisURL(place: .path("/run/a b.sock"), database: 2)),
     ])
@@ -32,7 +54,10 @@ import Testing
         "redis://::1", "redis://2001:db8::1:6379", "redis://user@h", "redis://hunter2@h", "redis://:hunter2%@h",
         "redis://:hunter2%zz@h", "redis://:hunter2%+1@h", "redis://:hunter2%ff@h", "redis://u:hunter2@",
         "redis://u:hunter2@h:x",
-        "redis://u:hunter2@h/x", "rediss://u:hunter2@h", "redis+sentinel://u:hunter2@h", "unix://",
+        "redis://u:hunter2@h/x", "rediss://", "rediss://u:hunter2@h/x", "redis://h,k", "redis+sentinel://u:hunter2@h",
+        "redis+sentinel://u:hunter2@h/", "redis+sentinel:///m", "redis+sentinel://h,/m", "redis+sentinel://h:0/m",
+        "redis+sentinel://h/m/x", "redis+sentinel://h/m/1/2", "redis+sentinel://h/%00", "rediss+sentinel://hunter2@h/m",
+        "unix://",
         "unix://run/redis.sock",
         "unix:///run/%zz", "unix:///run/r.sock?db=", "unix:///run/r.sock?db=x", "unix:///run/r.sock?password=hunter2",
         "unix:///run/%00", "http://u:hunter2@h",
@@ -69,6 +94,9 @@ import Testing
     @Test(arguments: [
         ("redis://h", "redis://h:6379"), ("redis://:p@h", "redis://:***@h:6379"),
         ("redis://[::1]:7/2", "redis://[::1]:7/2"),
+        ("rediss://u:p@h/2", "rediss://u:***@h:6379/2"),
+        ("redis+sentinel://:p@h,[::1]:7/m/2", "redis+sentinel://:***@h:26379,[::1]:7/m/2"),
+        ("rediss+sentinel://h/m", "rediss+sentinel://h:26379/m"),
         ("unix:///r.sock?db=0", "unix:///r.sock"), ("unix:///r.sock?db=3", "unix:///r.sock?db=3"),
     ])
     func descriptions(_ text: String, _ shown: String) throws {
@@ -83,6 +111,14 @@ import Testing
                 == [Command("AUTH", "u", "p"), Command("SELECT", "3"), Command("PING")]
         )
         #expect(try RedisURL("unix:///r.sock?db=1").greeting == [Command("SELECT", "1"), Command("PING")])
+    }
+
+    /// Where sentinels name the primary, it must say itself that it is one.
+    @Test func greetingsBehindSentinels() throws {
+        #expect(
+            try RedisURL("redis+sentinel://:p@h/m/1").greeting
+                == [Command("AUTH", "p"), Command("SELECT", "1"), Command("ROLE"), Command("PING")]
+        )
     }
 
     @Test func endpoints() throws {

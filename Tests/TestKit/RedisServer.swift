@@ -6,7 +6,7 @@ public final class RedisServer: @unchecked Sendable {
     // Sendable: what is not constant is touched under the lock.
     public let directory: URL
     private let lock = NSLock()
-    private var child: LeashedProcess?
+    private var process: ServerProcess?
     private var paused: pid_t?
     private let arguments: [String]
 
@@ -14,6 +14,7 @@ public final class RedisServer: @unchecked Sendable {
         public let description: String
     }
 
+    /// - Parameter arguments: to redis-server, beside those that every one gets.
     public init(_ arguments: [String] = []) throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "pc-\(UInt32.random(in: 0 ... .max))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -39,9 +40,9 @@ public final class RedisServer: @unchecked Sendable {
         let words =
             ["redis-server", "--port", "0", "--unixsocket", socket, "--dir", directory.path, "--save", "''"]
             + ["--appendonly", "yes", "--daemonize", "no"] + arguments
-        // SIGKILL: what Redis has answered stands in its file.
-        let child = try LeashedProcess("\(words.joined(separator: " ")) >\(directory.path)/log 2>&1")
-        lock.withLock { self.child = child }
+        // What Redis has answered stands in its file.
+        let process = try ServerProcess(words, log: "\(directory.path)/log")
+        lock.withLock { self.process = process }
         try awaitAnswer()
     }
 
@@ -62,13 +63,12 @@ public final class RedisServer: @unchecked Sendable {
         throw Failure(description: "redis-server did not start: \(last)")
     }
 
-    /// Ends it in order and waits until it is gone.
+    /// Kills it and waits until it is gone.
     public func stop() {
-        let child = lock.withLock {
-            defer { self.child = nil }
-            return self.child
-        }
-        child?.end()
+        lock.withLock {
+            defer { process = nil }
+            return process
+        }?.stop()
     }
 
     /// Stops it from running, as a machine that hangs does: its sockets stay, and nothing answers.

@@ -14,6 +14,8 @@ public struct DecisionClient {
     private let lease: Milliseconds
     /// nil where events need no signature.
     private let eventKey: EventKey?
+    /// How many replicas should have what is appended; 0: it is not asked.
+    public let waitReplicas: Int
 
     public init(_ connection: BlockingConnection, _ settings: Settings) throws(StartupError) {
         self.connection = connection
@@ -21,6 +23,7 @@ public struct DecisionClient {
         roles = try GateAssembly.roles(settings)
         policy = GateAssembly.appendPolicy(settings)
         lease = settings.guarantee.lease.inMilliseconds
+        waitReplicas = settings.redis.waitReplicas
         guard let key = try EventSecret.key(settings) else {
             eventKey = nil
             return
@@ -34,8 +37,8 @@ public struct DecisionClient {
 
     /// What became of a decision.
     public enum Sent: Equatable, Sendable {
-        /// In the log, at this position; or known there already.
-        case logged(position: String, sharedKeyFailure: String?)
+        /// In the log, at this position; or known there already. `replicas` have it, where that was asked for.
+        case logged(position: String, sharedKeyFailure: String?, replicas: Replicas?)
         /// Published to so many gates; it is not of a kind that is logged.
         case published(gates: Int64)
         /// A `permit` that is older than what is stored: nothing changed.
@@ -57,12 +60,33 @@ public struct DecisionClient {
         }
         let epoch = String(UInt64.random(in: .min ... .max), radix: 16)
         let command = AppendScript.command(event, json: json, id: id, epoch: epoch, keys: keys, policy: policy)
-        switch AppendScript.Answer(try connection.ask(command)) {
-        case .appended(let position, _, let failure): return .logged(position: position, sharedKeyFailure: failure)
-        case .repeated(let position, _): return .logged(position: position, sharedKeyFailure: nil)
+        let (answer, replicas) = try append(command)
+        switch answer {
+        case .appended(let position, _, let failure):
+            return .logged(position: position, sharedKeyFailure: failure, replicas: replicas)
+        case .repeated(let position, _): return .logged(position: position, sharedKeyFailure: nil, replicas: replicas)
         case .stale(let version): return .stale(version: version)
         case .refused(let error): throw StartupError(LinkMachine.sentence(error))
         }
+    }
+
+    /// Appends, and has Redis wait for the replicas in the same write.
+    private func append(_ command: Command) throws -> (AppendScript.Answer, Replicas?) {
+        guard waitReplicas > 0 else { return (AppendScript.Answer(try connection.ask(command)), nil) }
+        let wait = WaitCommand.command(waitReplicas, patience: Self.replicaPatience)
+        let replies = try connection.ask([command, wait], extra: Int(Self.replicaPatience.count))
+        let count = replies[1].integer.map { Replicas.counted(Int(clamping: $0)) }
+        return (AppendScript.Answer(replies[0]), count ?? .unknown(replies[1].errorText ?? "no number"))
+    }
+
+    /// A replica that takes longer than that is not one to count on.
+    private static let replicaPatience = Milliseconds(1000)
+
+    /// How many replicas had a decision in time.
+    public enum Replicas: Equatable, Sendable {
+        case counted(Int)
+        /// Redis' words.
+        case unknown(String)
     }
 
     // MARK: - Receipts

@@ -37,6 +37,7 @@ public enum GateAssembly {
         gate.path = path
         gate.subprotocols = settings.subprotocols.map { Array($0.utf8) }
         gate.relay = RelayMode(rawValue: settings.relay.rawValue) ?? .rooms
+        gate.waitReplicas = settings.redis.waitReplicas
         gate.keys = Keys(prefix: settings.redis.prefix)
         gate.lease = settings.guarantee.lease.inMilliseconds
         gate.mode = LoopLease.Mode(rawValue: settings.guarantee.mode.rawValue) ?? .strict

@@ -1,11 +1,34 @@
 import Logging
 import PortcullisCore
 import PortcullisGate
+import PortcullisRedis
 import PortcullisWire
 
 /// What a gate reports, as lines of the log. Never a credential: reports hold none.
 struct GateJournal: Sendable {
     let logger: Logger
+
+    /// What a failover can do to a decision, said once at the start.
+    private func write(_ bound: ReplicationBound, _ hasSentinels: Bool) {
+        switch bound {
+        case .bounded(let time):
+            logger.info(
+                "a primary that is cut off from its replicas takes no writes; decisions hold across a failover",
+                metadata: ["bound_ms": "\(time.count)"]
+            )
+        case .unbounded where hasSentinels:
+            logger.info("the sentinels' majority bounds a failover; min-replicas-to-write is 0")
+        case .unbounded:
+            logger.info(
+                "a failover that leaves the old primary alive is outside the guarantee: set min-replicas-to-write to 1 or more"
+            )
+        case .unknown(let error):
+            logger.warning(
+                "CONFIG GET min-replicas-* can't be asked, so it is not known what holds in a failover; allow the gate's user CONFIG|GET",
+                metadata: ["reason": "\(error)"]
+            )
+        }
+    }
 
     func write(_ report: GateReport) {
         switch report {
@@ -13,6 +36,15 @@ struct GateJournal: Sendable {
             logger.info("Redis is connected")
         case .redisLost(let reason):
             logger.error("Redis is lost; trying again for ever", metadata: ["reason": "\(reason)"])
+        case .sentinelLost(let address, let why):
+            logger.error("a sentinel can't be asked", metadata: ["sentinel": "\(address)", "reason": "\(why)"])
+        case .replication(let bound, let hasSentinels):
+            write(bound, hasSentinels)
+        case .replicasMissing(let asked, let have, let error):
+            logger.warning(
+                "an adopted event has fewer replicas than redis.wait_replicas asks for",
+                metadata: ["asked": "\(asked)", "have": "\(have.map(String.init) ?? error ?? "unknown")"]
+            )
         case .vouching(let position):
             logger.notice("admitting connections", metadata: ["position": "\(position)"])
         case .notVouching(let reason):

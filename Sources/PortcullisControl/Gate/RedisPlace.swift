@@ -6,7 +6,10 @@ public import PortcullisRedis
 public enum RedisPlace {
     /// The configured URL with its password; nil where none is configured.
     public static func configured(_ settings: Settings) throws(StartupError) -> RedisURL? {
-        guard let text = settings.redis.url?.revealed else { return nil }
+        guard let text = settings.redis.url?.revealed else {
+            if settings.redis.caFile != nil { throw StartupError(noSecureURL) }
+            return nil
+        }
         var url: RedisURL
         do throws(RedisURL.Malformed) {
             url = try RedisURL(text)
@@ -14,7 +17,24 @@ public enum RedisPlace {
             throw StartupError(error.description)
         }
         if let file = settings.redis.passwordFile { url.password = try password(file) }
+        try trust(&url, settings.redis.caFile)
         return url
+    }
+
+    private static let noSecureURL =
+        "redis.ca_file is set, but redis.url asks for no TLS: write rediss:// there, or remove redis.ca_file."
+
+    /// The authorities are read once, here, so that a bad file is found before anything is started.
+    private static func trust(_ url: inout RedisURL, _ file: String?) throws(StartupError) {
+        guard url.isSecured else {
+            if file != nil { throw StartupError(noSecureURL) }
+            return
+        }
+        do throws(TLSFailure) {
+            url.trust = try TLSContext(authorities: file)
+        } catch {
+            throw StartupError(error.redisSentence)
+        }
     }
 
     private static func password(_ path: String) throws(StartupError) -> String {
