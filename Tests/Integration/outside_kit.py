@@ -331,7 +331,7 @@ async def open_client(
     if session is not None:
         headers["Cookie"] = f"session_id={session}"
         origin = origin or f"http://{gate.address}"
-    options = {HEADERS: headers, "subprotocols": list(subprotocols), "origin": origin, "open_timeout": PATIENCE, **more}
+    options = {HEADERS: headers, "subprotocols": list(subprotocols) or None, "origin": origin, "open_timeout": PATIENCE, **more}
     connection = await websocket_connect(f"ws://{gate.address}{path}", **options)
     return Client(connection)
 

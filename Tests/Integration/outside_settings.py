@@ -3,7 +3,7 @@
 import base64
 import os
 
-from outside_kit import check, run, section, write
+from outside_kit import check, read, run, section, write
 
 SECRET = base64.b64encode(os.urandom(48)).decode()
 
@@ -14,15 +14,16 @@ async def wrong_settings(folder):
     def path(name):
         return os.path.join(folder, name)
 
-    def refused(what, *names, text="", options=()):
+    def refused(what, *names, text="", options=(), problems=1):
         """`names` is what the sentence must name."""
         config = write(path("portcullis.yaml"), text)
         state = path("state")
         done = run("serve", *free, "--config", config, "--state-dir", state, *options)
         sentences = done.stderr.strip().splitlines()
         check(f"{what}: exit status 2", done.returncode == 2, (done.returncode, done.stderr))
-        # A sentence, and perhaps where it stands.
-        check(f"{what}: one sentence", len(sentences) == 1 and sentences[0].startswith("portcullis: "), sentences)
+        # One for each problem, and nothing else: no trace, no line of the log.
+        as_promised = len(sentences) == problems and sentences[0].startswith("portcullis: ")
+        check(f"{what}: {'one sentence' if problems == 1 else f'{problems} sentences'}", as_promised, sentences)
         missing = [name for name in names if name not in done.stderr]
         check(f"{what}: it names {', '.join(names)}", not missing, done.stderr)
         check(f"{what}: nothing secret in it", SECRET not in done.stderr + done.stdout)
@@ -39,7 +40,7 @@ async def wrong_settings(folder):
     refused("two keys of one issuer", "secret_file", text=f"tokens:\n  secret_file: {good}\n  jwks: {good}\n")
     refused("a key template without an id", "sessions.key", text='sessions:\n  key: "sess:"\n')
     refused("retention below the longest token", "retention", text="tokens:\n  longest_life: 48h\n")
-    refused("two issuers without names", "issuer", text=f"tokens:\n  issuers:\n    a: {{secret_file: {good}}}\n    b: {{secret_file: {good}}}\n")  # fmt: skip
+    refused("two issuers without names", "issuer", text=f"tokens:\n  issuers:\n    a: {{secret_file: {good}}}\n    b: {{secret_file: {good}}}\n", problems=2)  # fmt: skip
     refused("a cookie as source without its name", "tokens.cookie", text="tokens:\n  sources: [cookie]\n")
     refused("two secrets of the cookie", "cookie_secret", text=f"sessions:\n  cookie_secret: x\n  cookie_secret_file: {good}\n")  # fmt: skip
     refused("a cookie secret that is not there", "sessions.cookie_secret_file", path("gone"),
@@ -68,7 +69,7 @@ async def wrong_settings(folder):
     # An RSA key as an HMAC secret is how tokens are forged (RFC 8725, section 2.1).
     refused("a JWK set as HMAC secret", jwks, options=("--jwt-secret-file", jwks))
     refused("a private key as HMAC secret", private, options=("--jwt-secret-file", private))
-    copy = write(path("public-copy.json"), open(jwks).read())
+    copy = write(path("public-copy.json"), read(jwks))
     refused("a JWK set as HMAC secret, mode 600", copy, options=("--jwt-secret-file", copy))
     refused("a secret as key", good, options=("--jwt-key", good))
     refused("a secret as JWK set", good, options=("--jwks", good))
