@@ -87,7 +87,7 @@ extension Uplink {
         for index in stride(from: 0, to: fields.count, by: 2) {
             guard let key = fields[index].bytes, let stored = fields[index + 1].bytes else { continue }
             do throws(EventRejection) {
-                let entry = try StandingEntry.decode(stored, roles: configuration.roles)
+                let entry = try StandingEntry.decode(stored, roles: configuration.roles, trust: trust(retention: nil))
                 standing.append(LoggedEvent(key: Identifier(bytes: key), order: entry.order, event: entry.event))
             } catch {
                 rejected(error, position: "standing")
@@ -123,7 +123,8 @@ extension Uplink {
         }
         let version = values["version"].flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
         do throws(EventRejection) {
-            let event = try EventCodec.decode(json, roles: configuration.roles, mayLackID: true)
+            let trust = trust(retention: configuration.appendPolicy.retention)
+            let event = try EventCodec.decode(json, roles: configuration.roles, mayLackID: true, trust: trust)
             return LoggedEvent(key: Identifier(bytes: key), order: order, version: version, event: event)
         } catch {
             rejected(error, position: position.description)
@@ -194,7 +195,8 @@ extension Uplink {
 
     private func eventReceived(_ payload: [UInt8]) {
         do throws(EventRejection) {
-            switch try ChannelMessage.decode(payload, roles: configuration.roles) {
+            let trust = trust(retention: configuration.appendPolicy.retention)
+            switch try ChannelMessage.decode(payload, roles: configuration.roles, trust: trust) {
             case .logged(let entry): perform(machine.heard(entry, now: now))
             case .bare(let event, let payload): bareReceived(event, payload)
             }
@@ -293,9 +295,10 @@ extension Uplink {
     func restoreSlice() {
         guard command.machine.isReady else { return }
         while pending.count < Self.restoredAtOnce, let copy = restoring.popLast() {
+            guard let json = encoded(copy) else { continue }
             let command = AppendScript.command(
                 copy.event,
-                json: EventCodec.encode(copy.event, roles: configuration.roles),
+                json: json,
                 id: copy.key,
                 order: copy.order,
                 epoch: newEpoch(),
@@ -304,6 +307,28 @@ extension Uplink {
             )
             pending.append(command, .restored(copy))
         }
+    }
+
+    /// A copy as JSON, signed anew where events are signed: as of now, for the log takes no old signature.
+    private func encoded(_ copy: LoggedEvent) -> [UInt8]? {
+        guard let eventKey else { return EventCodec.encode(copy.event, roles: configuration.roles) }
+        var event = copy.event
+        event.id = copy.key
+        event.at = shared.redisTime(loop.wall)
+        do throws(EventRejection) {
+            return try eventKey.sign(EventCodec.encode(event, roles: configuration.roles))
+        } catch {
+            shared.report(.eventNotAdopted("\(copy.key) could not be signed: \(error)"))
+            return nil
+        }
+    }
+
+    /// What signatures are held against at this moment; nil where events need none.
+    private func trust(retention: Milliseconds?) -> EventTrust? {
+        guard configuration.eventKey != nil else { return nil }
+        // A key that OpenSSL cannot use verifies nothing.
+        return eventKey?.trust(now: shared.redisTime(loop.wall), retention: retention)
+            ?? EventTrust(times: nil) { _, _ in false }
     }
 
     func restored(_ copy: LoggedEvent, _ value: RESPValue) {

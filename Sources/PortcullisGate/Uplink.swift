@@ -83,6 +83,9 @@ final class Uplink {
     /// Whether it was told on this link that sessions can't be renewed.
     private var hasToldOfTouch = false
 
+    /// What events are signed with; nil where they need no signature.
+    let eventKey: EventKey?
+
     static let channelCount = 3
     private static let mostSessionsToRead = 100_000
     /// Questions of handshakes that may wait for Redis: what is more is refused, and comes again.
@@ -93,6 +96,7 @@ final class Uplink {
         shared = loop.shared
         configuration = loop.configuration
         keys = configuration.keys
+        eventKey = configuration.eventKey.flatMap { try? EventKey($0) }
         machine = VouchMachine(VouchTerms(lease: configuration.lease))
         // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
         sessionKeys = SessionKeyBook(capacity: configuration.connections.multipliedClamped(by: 2))

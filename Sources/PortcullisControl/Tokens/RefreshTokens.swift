@@ -67,7 +67,7 @@ public struct RefreshTokens {
             claims: try access.repeated(claims, authenticated: now)
         )
         try judge(record, now)
-        let token = try Self.random(32, Base64URL.encode)
+        let token = try Self.random(32, Hexadecimal.encode)
         let accessToken = try sign(record, now)
         let reply = try connection.ask(
             RefreshScript.grant(
@@ -105,7 +105,7 @@ public struct RefreshTokens {
         guard let text = found[0].bytes, let record = RefreshRecord(text) else { throw TokenRefusal.unknown }
         try judge(record, now)
         let accessToken = try sign(record, now)
-        let newToken = try Self.random(32, Base64URL.encode)
+        let newToken = try Self.random(32, Hexadecimal.encode)
         let use = RefreshScript.Use(
             hash: hash,
             record: text,
