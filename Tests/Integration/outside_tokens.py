@@ -362,6 +362,13 @@ async def key_sets(folder, redis):
             end, _ = await client.end()
             check("a key is removed: its connections are closed with 4401", end is not None and end[0] == 4401, end)
             check("the other key's stay", await newer.stays())
+            kept = issuer.answer
+            issuer.keys()
+            until(lambda: (knock(gate, token=signed("eve", second, "asks")), knock(gate, token=new)[0] == 401)[1], "withdrawn")
+            end, _ = await newer.end()
+            check("a set without keys withdraws them all: 4401", end is not None and end[0] == 4401, end)
+            issuer.answer = kept
+            until(lambda: knock(gate, token=new)[0] == 101, "the key is back")
         issuer.stop()
         with running(gate):
             admitted(gate, "the issuer is away at the start: the set that was kept", token=new)
