@@ -232,6 +232,12 @@ private func complaint(
         #expect(settings.effectiveYAML.contains("redis://bob:***@h:6379/1"))
     }
 
+    @Test func anEmptyCookieSecretIsNotNone() {
+        let variable = "PORTCULLIS_SESSIONS_COOKIE_SECRET"
+        let wanted = "\(variable): it is empty: give it the secret, or unset it (environment)"
+        #expect(complaint(environment: [variable: "", "PORTCULLIS_NODE": ""]) == wanted)
+    }
+
     @Test func aFileThatIsNotThereIsNamed() {
         let error = #expect(throws: SettingsError.self) { try Settings.load(file: "/nowhere/portcullis.yaml") }
         let sentence = "/nowhere/portcullis.yaml: the file cannot be read: create it, or give another with --config"
