@@ -194,8 +194,9 @@ def running(*gates):
             gate.stop()
 
 
-def run(*words, text=""):
-    return subprocess.run([PROGRAM, *words], input=text, capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
+def run(*words, text="", environment=()):
+    environment = {**ENVIRONMENT, **dict(environment)}
+    return subprocess.run([PROGRAM, *words], input=text, capture_output=True, text=True, env=environment, timeout=60)
 
 
 def redis_cli(path, *words):

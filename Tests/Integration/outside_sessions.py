@@ -244,7 +244,10 @@ async def step_up(folder, redis):
         await client.say(type="join", resource="vault", ref="1")
         answer = await client.receive()
         check("step-up: join is no way around it", answer["type"] == "error", answer)
-        await client.close()
+        gate.decide("reauthenticate", "--user", "bob", "--within", "1s")
+        await client.connection.wait_closed()
+        code = client.connection.close_code
+        check("reauthenticate: a connection that does not is closed with 4401", code == 4401, code)
 
         store(auth_time=now, mfa_verified=True)
         client, _ = await by_session(gate, "s", "/ws/vault")
@@ -252,7 +255,6 @@ async def step_up(folder, redis):
         end, _ = await client.end()
         check("step-up: a live connection that loses the factor", end == (4403, "reauthentication_required"), end)
 
-        gate.decide("reauthenticate", "--user", "bob", "--within", "60s")
         refused(gate, "reauthenticate: a token without auth_time", stale, token=gate.token("bob"))
 
 
@@ -432,6 +434,13 @@ async def store_trouble(folder, redis):
         end, _ = await client.end()
         check("Redis goes on: the end of a session is enforced", end == (4410, "session_ended"), end)
         redis.do("DEL", "session:list", "session:set")
+
+        redis.do("SET", "session:ahead", json.dumps({"user_id": "eve", "created_at": int(time.time()) + 86_400}), "EX", "60")
+        client, _ = await by_session(gate, "ahead")
+        gate.decide("revoke", "--user", "eve")
+        end, _ = await client.end()
+        check("a session made tomorrow: revoked", end == (4410, "revoked"), end)
+        refused(gate, "and it cannot come back", (401, "revoked"), cookie="session_id=ahead")
 
 
 async def sessions(folder):

@@ -14,11 +14,11 @@ async def wrong_settings(folder):
     def path(name):
         return os.path.join(folder, name)
 
-    def refused(what, *names, text="", options=(), problems=1):
+    def refused(what, *names, text="", options=(), problems=1, environment=()):
         """`names` is what the sentence must name."""
         config = write(path("portcullis.yaml"), text)
         state = path("state")
-        done = run("serve", *free, "--config", config, "--state-dir", state, *options)
+        done = run("serve", *free, "--config", config, "--state-dir", state, *options, environment=environment)
         sentences = done.stderr.strip().splitlines()
         check(f"{what}: exit status 2", done.returncode == 2, (done.returncode, done.stderr))
         # One for each problem, and nothing else: no trace, no line of the log.
@@ -43,6 +43,8 @@ async def wrong_settings(folder):
     refused("two issuers without names", "issuer", text=f"tokens:\n  issuers:\n    a: {{secret_file: {good}}}\n    b: {{secret_file: {good}}}\n", problems=2)  # fmt: skip
     refused("a cookie as source without its name", "tokens.cookie", text="tokens:\n  sources: [cookie]\n")
     refused("two secrets of the cookie", "cookie_secret", text=f"sessions:\n  cookie_secret: x\n  cookie_secret_file: {good}\n")  # fmt: skip
+    variable = "PORTCULLIS_SESSIONS_COOKIE_SECRET"
+    refused("a cookie secret that is empty in the environment", variable, environment={variable: ""})
     refused("a cookie secret that is not there", "sessions.cookie_secret_file", path("gone"),
             text=f"sessions:\n  cookie_secret_file: {path('gone')}\n")  # fmt: skip
     write(path("empty"), "")
