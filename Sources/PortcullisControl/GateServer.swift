@@ -24,6 +24,7 @@ public enum GateServer {
         // Before anything is started: a port that is taken leaves nothing half-done.
         try settings.listen.probe(for: "listen")
         try settings.admin.probe(for: "admin")
+        if let weakness = try CookieSecret.weakness(settings.sessions) { logger.warning("\(weakness)") }
         let state = try StateDirectory.locate(configured: settings.stateDirectory, environment: environment)
         let tokens = try TokenKeys.load(settings, state: state) { path in
             logger.notice(
@@ -32,7 +33,6 @@ public enum GateServer {
             )
         }
 
-        if let weakness = try CookieSecret.weakness(settings.sessions) { logger.warning("\(weakness)") }
         let keys = tokens.fetched.isEmpty ? nil : KeyRefresher(tokens, settings.keys, state: state, logger: logger)
         await keys?.begin()
 

@@ -50,7 +50,7 @@ public struct StandingDecisions: Sendable {
         var within = Milliseconds(0)
         /// Why and by whom, in `remarks`.
         var remark: UInt16 = 0
-        /// The last reading of the log that found it.
+        /// The last reading of everything that found it, or the one that was the last when it came.
         var reading: UInt16 = 0
     }
 
@@ -149,12 +149,11 @@ public struct StandingDecisions: Sendable {
     ///   - isProvisional: whether the order is a guess, for an event that was only published. What the log says replaces it.
     public mutating func apply(_ decision: Decision, event: Identifier, order: Int64, isProvisional: Bool = false) {
         let logged = LoggedEvent(key: event, order: order, event: Event(id: event, decision: decision))
-        apply(logged, isProvisional: isProvisional, isRead: false)
+        apply(logged, isProvisional: isProvisional)
     }
 
-    /// Takes up a decision.
-    /// - Parameter isRead: whether the log or the standing decisions of Redis were read to hold it.
-    public mutating func apply(_ logged: LoggedEvent, isProvisional: Bool = false, isRead: Bool) {
+    /// Takes up a decision that the log holds, or is guessed to.
+    public mutating func apply(_ logged: LoggedEvent, isProvisional: Bool = false) {
         let (event, order) = (logged.key, logged.order)
         let appended = WallTime(milliseconds: order)
         let remark = remarks.note(reason: logged.event.reason, actor: logged.event.actor)
@@ -177,7 +176,7 @@ public struct StandingDecisions: Sendable {
                 isProvisional: isProvisional,
                 within: within,
                 remark: remark,
-                reading: isRead ? reading : 0
+                reading: reading
             )
         }
         let end = Ending(
@@ -185,7 +184,7 @@ public struct StandingDecisions: Sendable {
             expires: appended + lifetimes.longestSession,
             event: event,
             remark: remark,
-            reading: isRead ? reading : 0
+            reading: reading
         )
         switch logged.event.decision {
         case .revoke(let revocation):
@@ -254,19 +253,17 @@ public struct StandingDecisions: Sendable {
 
     private mutating func insert(_ new: Entry) {
         guard lifted[new.event] == nil else { return }
-        var entry = new
         if let known = held(new.event) {
-            if new.reading == 0 { entry.reading = known.reading }
             if !known.isProvisional, new.isProvisional || known.order > new.order {
-                return setReading(entry.reading, of: new.event)
+                return setReading(new.reading, of: new.event)
             }
-            remove(entry.event)
+            remove(new.event)
         }
-        if let row = entry.row, compact.insert(row) { return }
-        let place = Self.place(of: entry.select)
-        entries[place, default: []].append(entry)
-        places[entry.event] = place
-        if let expires = entry.expires { ending[Self.hour(of: expires), default: []].insert(entry.event) }
+        if let row = new.row, compact.insert(row) { return }
+        let place = Self.place(of: new.select)
+        entries[place, default: []].append(new)
+        places[new.event] = place
+        if let expires = new.expires { ending[Self.hour(of: expires), default: []].insert(new.event) }
     }
 
     private mutating func setReading(_ reading: UInt16, of event: Identifier) {

@@ -143,7 +143,7 @@ extension VouchMachine {
     private mutating func take(_ entries: some Sequence<LoggedEvent>, _ actions: inout [Action]) {
         let all = Array(entries)
         guard !all.isEmpty else { return }
-        actions.append(.apply(all, isRead: true))
+        actions.append(.apply(all))
         for entry in all where recent.isNew(entry.key, order: entry.order) && hasVouched { untold.append(entry) }
         if untold.count > terms.mostUntold { tellUntold(&actions) }
     }
@@ -168,7 +168,7 @@ extension VouchMachine {
         newestHeard = max(entry.position, newestHeard ?? .zero)
         if entry.position > position ?? .zero, unread.count <= terms.mostUnread { unread.insert(entry.position) }
         guard recent.isNew(entry.key, order: entry.order) else { return actions }
-        actions.insert(.apply([entry.logged], isRead: false), at: 0)
+        actions.insert(.apply([entry.logged]), at: 0)
         // Before the first whole reading nobody has been admitted: there is nobody to tell of.
         if hasVouched { actions.insert(.tell([entry.logged]), at: 1) }
         return actions

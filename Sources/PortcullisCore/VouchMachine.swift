@@ -27,8 +27,8 @@ public struct VouchMachine: Sendable {
         case sendProbe(nonce: UInt64)
         /// The probe came back after so long: both links are good.
         case proved(Milliseconds)
-        /// Into the replica, before anybody is told. `isRead`: out of the log, not only by the channel.
-        case apply([LoggedEvent], isRead: Bool)
+        /// Into the replica, before anybody is told.
+        case apply([LoggedEvent])
         /// To the loops; but for what no longer counts (``StandingDecisions/counts(_:now:)``).
         case tell([LoggedEvent])
         /// Redis was emptied or replaced: the versions of permissions begin anew.

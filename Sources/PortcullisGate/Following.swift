@@ -33,9 +33,9 @@ extension Uplink {
             command.machine.proved()
             subscription.machine.proved()
             lastProbe = took
-        case .apply(let events, let isRead):
+        case .apply(let events):
             shared.standing.withLock { standing in
-                for event in events { standing.apply(event, isRead: isRead) }
+                for event in events { standing.apply(event) }
             }
         case .tell(let events): tell(events)
         case .forgetVersions: shared.tellAll(.versionsLost)
@@ -240,7 +240,7 @@ extension Uplink {
         case .revoke, .block:
             // Its order is not known yet; the log brings it within a moment.
             let logged = LoggedEvent(key: key, order: appended.milliseconds, event: event)
-            shared.standing.withLock { $0.apply(logged, isProvisional: true, isRead: false) }
+            shared.standing.withLock { $0.apply(logged, isProvisional: true) }
             decide(event, key, version: nil, appended: appended, receipt: false)
         default: break
         }
@@ -293,7 +293,7 @@ extension Uplink {
         case .appended(_, let order, _), .repeated(_, let order):
             // The log has it: its order replaces the guess.
             let logged = LoggedEvent(key: adoption.key, order: order, event: adoption.event)
-            shared.standing.withLock { $0.apply(logged, isRead: false) }
+            shared.standing.withLock { $0.apply(logged) }
         case .refused(let error):
             shared.report(.eventNotAdopted(error))
             // What Redis says of the event itself will not change; all else may.

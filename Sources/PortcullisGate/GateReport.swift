@@ -37,7 +37,7 @@ public enum GateReport: Sendable {
     /// Told only where ``GateConfiguration/reportsAdmissions`` is set.
     case admitted(ConnectionID, user: Identifier, credential: CredentialKind, address: IPAddress?)
     case closed(connection: ConnectionID, user: Identifier, code: UInt16, reason: String)
-    /// A session does not say when it was made; told once.
+    /// A session does not say when it was made, or names a time to come; told once.
     case sessionsLackCreation
     /// Redis refuses to renew sessions that are in use; told once for each link.
     case sessionsNotRenewed(String)

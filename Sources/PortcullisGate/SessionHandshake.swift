@@ -73,6 +73,10 @@ extension GateLoop {
         case .unreadable(let detail): throw Refusal(.storeUnavailable, detail)
         case .present(let stored, let expires):
             var session = try policy.codec.decode(stored, id: id, expires: expires, &json)
+            // Made in a time to come, it would be newer than every decision until then: it counts as one that does not say.
+            if let issued = session.identity.issued, issued > wall {
+                session.identity = session.identity.dated(issued: nil, expires: session.identity.expires)
+            }
             session.identity = try lasting(session.identity, policy)
             if let expires, expires <= wall { throw Refusal(.unknownSession, "the session has expired") }
             return session

@@ -460,10 +460,12 @@ final class Uplink {
     }
 
     private func time(_ value: RESPValue) -> Answer {
-        if let text = value.text, let milliseconds = Int64(text) {
-            return .firstSeen(WallTime(milliseconds: milliseconds))
+        guard value.errorText == nil, let text = value.text else { return unfit(value) }
+        // Somebody else wrote the key: that concerns the one session, not the link.
+        guard let milliseconds = Int64(text) else {
+            return .unavailable("the time when the session was first seen is no number")
         }
-        return unfit(value)
+        return .firstSeen(WallTime(milliseconds: milliseconds))
     }
 
     private func check(_ value: RESPValue) -> Answer {

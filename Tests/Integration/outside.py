@@ -1,293 +1,30 @@
 #!/usr/bin/env python3
 """Runs a real gate against clients that nobody here wrote: the package websockets, http.client and redis-cli.
 
-Usage: outside.py PORTCULLIS        the program; every check is one line, and the exit status is 1 where one failed.
+Usage: outside.py PORTCULLIS [SECTION…]        the program; every check is one line, and the exit status is 1 where one failed.
+
+Beside it: outside_kit.py (gate, redis-server, clients), and outside_sessions.py, outside_tokens.py, outside_settings.py (more checks).
 """
 
 import asyncio
 import base64
 import contextlib
-import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
-import websockets
-
-try:
-    from websockets.asyncio.client import connect as websocket_connect
-
-    HEADERS = "additional_headers"
-except ImportError:  # before 13
-    from websockets import connect as websocket_connect
-
-    HEADERS = "extra_headers"
-
-PROGRAM = os.path.abspath(sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__.strip())
-PATIENCE = 10
-# Nothing of the caller's own settings may reach the gate.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PORTCULLIS_")}
-
-passed, failed = 0, 0
-
-
-def check(what, holds, seen=""):
-    global passed, failed
-    if holds:
-        passed += 1
-        print(f"ok      {what}", flush=True)
-    else:
-        failed += 1
-        print(f"FAILED  {what}" + (f": {seen}" if seen != "" else ""), flush=True)
-    return holds
-
-
-# What runs
-
-
-class Redis:
-    """A redis-server of the check's own, on a unix socket."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.socket = os.path.join(folder, "r.sock")
-        self.url = "unix://" + self.socket
-        self.process = None
-
-    def start(self):
-        program = shutil.which("redis-server") or shutil.which("valkey-server")
-        words = [program, "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--appendonly", "yes"]
-        words += ["--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction"]
-        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: redis_cli(self.socket, "PING") == "PONG", "redis-server answers")
-
-    def kill(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
-class Gate:
-    """portcullis serve, on free ports."""
-
-    def __init__(self, folder, *options):
-        self.folder = folder
-        self.options = options
-        self.process = None
-
-    def start(self):
-        self.log = os.path.join(self.folder, "gate.log")
-        words = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *self.where, *self.options]
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT
-            )
-        self.address = self.logged(" listening address=")
-        self.admin = self.logged("admin API is listening address=")
-        until(lambda: self.ready()[0] == 200, "the gate is ready")
-        return self
-
-    @property
-    def where(self):
-        return [] if "--redis" in self.options else ["--state-dir", self.folder]
-
-    def logged(self, text):
-        def find():
-            if self.process.poll() is not None:
-                raise RuntimeError("the gate ended: " + read(self.log))
-            _, found, rest = read(self.log).partition(text)
-            return rest.split()[0] if found and rest.strip() else None
-
-        return until(find, f"the gate logs{text}")
-
-    def stop(self, number=signal.SIGTERM):
-        """Returns the exit status."""
-        if self.process is None:
-            return None
-        self.process.send_signal(number)
-        try:
-            return self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            return "killed: it did not end in time"
-        finally:
-            self.process = None
-
-    # What can be asked of it
-
-    def run(self, *words):
-        options = ["--redis", self.options[self.options.index("--redis") + 1]] if not self.where else self.where
-        return run(*words, *options)
-
-    def decide(self, *words):
-        """Runs a command and waits for the gates; what --json said."""
-        done = self.run(*words, "--wait", "5s", "--json")
-        if done.returncode != 0:
-            raise RuntimeError(f"portcullis {' '.join(words)}: {done.returncode} {done.stderr.strip()}")
-        return json.loads(done.stdout)
-
-    def token(self, user, *claims, roles=None):
-        words = [word for claim in claims for word in ("--claim", claim)]
-        if roles is not None:
-            words += ["--claim", "permissions=" + json.dumps(roles)]
-        done = self.run("token", "issue", "--user", user, *words)
-        if done.returncode != 0:
-            raise RuntimeError(done.stderr)
-        return done.stdout.strip()
-
-    def session(self, user, roles=None):
-        field = ["--field", "permissions=" + json.dumps(roles)] if roles is not None else []
-        done = self.run("session", "create", "--user", user, *field)
-        if done.returncode != 0:
-            raise RuntimeError(done.stderr)
-        return done.stdout.strip()
-
-    def publish(self, event):
-        text = event if isinstance(event, str) else json.dumps(event)
-        return redis_cli(os.path.join(self.folder, "redis.sock"), "PUBLISH", "portcullis:events", text)
-
-    def ready(self):
-        """The status of /readyz and what it says."""
-        return http_get(self.admin, "/readyz")
-
-
-def run(*words):
-    return subprocess.run(
-        [PROGRAM, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=ENVIRONMENT, timeout=60
-    )
-
-
-def redis_cli(path, *words):
-    done = subprocess.run(["redis-cli", "-s", path, *words], capture_output=True, text=True, timeout=PATIENCE)
-    return done.stdout.strip()
-
-
-def read(path):
-    with open(path) as file:
-        return file.read()
-
-
-def until(condition, what, patience=PATIENCE):
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise RuntimeError(f"not within {patience} s: {what}")
-
-
-def http_get(address, path, headers=()):
-    host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
-    try:
-        connection.request("GET", path, headers=dict(headers))
-        response = connection.getresponse()
-        body = response.read().decode()
-        try:
-            body = json.loads(body)
-        except ValueError:
-            pass
-        return response.status, body if path != "" else None
-    finally:
-        connection.close()
-
-
-# Clients
-
-
-class Client:
-    """A connection by the package websockets."""
-
-    def __init__(self, connection):
-        self.connection = connection
-
-    async def receive(self, type=None):
-        """The next message, or the next of a type."""
-        while True:
-            message = json.loads(await asyncio.wait_for(self.connection.recv(), PATIENCE))
-            if type is None or message["type"] == type:
-                return message
-
-    async def say(self, **message):
-        await self.connection.send(json.dumps(message))
-
-    async def stays(self):
-        """Whether it is alive: a ping comes back."""
-        try:
-            pong = await asyncio.wait_for(self.connection.ping(), PATIENCE)
-            await asyncio.wait_for(pong, PATIENCE)
-            return True
-        except (websockets.ConnectionClosed, asyncio.TimeoutError):
-            return False
-
-    async def end(self):
-        """The gate's close frame and last message: (code, reason), message."""
-        last = None
-        try:
-            while True:
-                last = json.loads(await asyncio.wait_for(self.connection.recv(), PATIENCE))
-        except websockets.ConnectionClosed as closed:
-            frame = closed.rcvd
-            return (frame.code, frame.reason) if frame else None, last
-        except asyncio.TimeoutError:
-            return "still open", last
-
-    async def close(self):
-        await self.connection.close()
-
-
-async def open_client(gate, path="/ws", token=None, session=None, origin=None, subprotocols=("portcullis.v1",)):
-    headers = {}
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
-    if session is not None:
-        headers["Cookie"] = f"session_id={session}"
-        origin = origin or f"http://{gate.address}"
-    options = {HEADERS: headers, "subprotocols": list(subprotocols), "origin": origin, "open_timeout": PATIENCE}
-    connection = await websocket_connect(f"ws://{gate.address}{path}", **options)
-    return Client(connection)
-
-
-async def outcome(gate, **how):
-    """How a handshake ended: (status, code) where it was refused, else 101 and the client."""
-    # Without an Origin every refusal is an HTTP status.
-    try:
-        client = await open_client(gate, **how)
-    except Exception as error:
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", None) or getattr(error, "status_code", None)
-        if status is None:
-            raise
-        body = getattr(response, "body", None)
-        return status, json.loads(body)["code"] if body else None
-    # Where an Origin let it be opened, it is closed at once.
-    return 101, client
-
-
-async def is_refused(gate, status, code, **how):
-    """Whether a handshake is refused so; websockets before 13 hides the body."""
-    seen = await outcome(gate, **how)
-    if seen[0] == 101 and "session" in how:
-        end, _ = await seen[1].end()
-        return end in [(4401, code), (4410, code), (4403, code), (4423, code)], end
-    if seen[0] == 101:
-        await seen[1].close()
-    return seen[0] == status and seen[1] in (code, None), seen
-
-
-def bearer(token):
-    return "base64url.bearer.portcullis." + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
-
+from outside_kit import (
+    PATIENCE, UPGRADE, Gate, Redis, bearer, check, http_get, is_refused, open_client, outcome, read, redis_cli, run, section,
+    until, verdict,
+)  # fmt: skip
+from outside_sessions import sessions
+from outside_settings import settings
+from outside_tokens import tokens
 
 DOC = "doc:42"
 EDITOR = {DOC: "editor"}
@@ -506,14 +243,6 @@ async def malformed(gate):
     await alice.close()
 
 
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
-
-
 async def refusals(gate):
     def refused(what, status, code, path="/ws", headers=(), **replaced):
         sent = {**UPGRADE, **dict(headers), **{name.replace("_", "-"): text for name, text in replaced.items()}}
@@ -656,17 +385,6 @@ async def ends(gate):
     check("SIGKILL: its Redis ends with it", not is_running(redis_pid), redis_pid)
 
 
-async def section(checks):
-    """What breaks one part must not hide the others."""
-    try:
-        await asyncio.wait_for(checks, 180)
-    except Exception as error:
-        # Where in this file, and what: the rest of the trace is the libraries' own.
-        here = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == __file__]
-        place = f"{here[-1].name}, line {here[-1].lineno}" if here else "?"
-        check(f"{checks.__name__} ran to its end", False, f"{place}: {type(error).__name__} {error}")
-
-
 async def main():
     with tempfile.TemporaryDirectory(prefix="portcullis-") as folder:
 
@@ -694,8 +412,10 @@ async def main():
         finally:
             gate.stop(signal.SIGKILL)
         await section(redis_outage(room("r")))
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+        await sessions(room("sessions"))
+        await tokens(room("tokens"))
+        await settings(room("settings"))
+    return verdict()
 
 
 def interrupted(number, _):

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import PortcullisControl
@@ -231,10 +232,24 @@ private func complaint(
         #expect(settings.effectiveYAML.contains("redis://bob:***@h:6379/1"))
     }
 
+    @Test func anEmptyCookieSecretIsNotNone() {
+        let variable = "PORTCULLIS_SESSIONS_COOKIE_SECRET"
+        let wanted = "\(variable): it is empty: give it the secret, or unset it (environment)"
+        #expect(complaint(environment: [variable: "", "PORTCULLIS_NODE": ""]) == wanted)
+    }
+
     @Test func aFileThatIsNotThereIsNamed() {
         let error = #expect(throws: SettingsError.self) { try Settings.load(file: "/nowhere/portcullis.yaml") }
         let sentence = "/nowhere/portcullis.yaml: the file cannot be read: create it, or give another with --config"
         #expect(error?.description == sentence)
+    }
+
+    @Test(arguments: ["", "\n", "# listen: 127.0.0.1:8080\n"])
+    func aFileWithoutSettingsSaysNothing(text: String) throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/portcullis.yaml"
+        try text.write(toFile: path, atomically: false, encoding: .utf8)
+        #expect(try Settings.load(file: path) == Settings.load())
     }
 }
 

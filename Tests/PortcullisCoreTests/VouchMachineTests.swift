@@ -128,12 +128,12 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         )
         #expect(!gate.machine.hears)
         let first = gate.standing(12, [revocation(1)], next: 77)
-        #expect(first == [.apply([revocation(1)], isRead: true), .readStanding(cursor: 77)])
+        #expect(first == [.apply([revocation(1)]), .readStanding(cursor: 77)])
         #expect(gate.standing(13) == [.readPage(from: nil, count: 2000)])
         // Nobody has been admitted: there is nobody to tell.
         #expect(
             gate.page([row(2)], 15) == [
-                .apply([revocation(2)], isRead: true), .hear, .vouch(at: boot(ms: 13)),
+                .apply([revocation(2)]), .hear, .vouch(at: boot(ms: 13)),
             ]
         )
         #expect(gate.machine.position == at(2))
@@ -198,7 +198,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(gate.time(1015).contains(.readPage(from: at(1), count: 2000)))
         #expect(
             gate.page([row(1), row(2)], 1040) == [
-                .apply([revocation(2)], isRead: true), .tell([revocation(2)]), .vouch(at: boot(ms: 1015)),
+                .apply([revocation(2)]), .tell([revocation(2)]), .vouch(at: boot(ms: 1015)),
             ]
         )
     }
@@ -209,7 +209,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         _ = gate.time(1020)
         let actions = gate.page([row(1), row(2)], 6020)
-        #expect(actions == [.apply([revocation(2)], isRead: true), .tell([revocation(2)])])
+        #expect(actions == [.apply([revocation(2)]), .tell([revocation(2)])])
     }
 
     @Test func theChannelHurriesAndTheStreamDecides() {
@@ -217,7 +217,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         #expect(
             gate.heard(told(2, after: 1), now: boot(ms: 30)) == [
-                .apply([revocation(2)], isRead: false), .tell([revocation(2)]),
+                .apply([revocation(2)]), .tell([revocation(2)]),
             ]
         )
         #expect(gate.machine.position == at(1))
@@ -225,7 +225,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         _ = gate.time(1020)
         #expect(
             gate.page([row(1), row(2)], 1021) == [
-                .apply([revocation(2)], isRead: true), .vouch(at: boot(ms: 1020)),
+                .apply([revocation(2)]), .vouch(at: boot(ms: 1020)),
             ]
         )
         #expect(gate.machine.position == at(2))
@@ -239,7 +239,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         #expect(
             gate.heard(told(5, after: previous), now: boot(ms: 30)) == [
-                .apply([revocation(5)], isRead: false), .tell([revocation(5)]), .readPage(from: at(1), count: 2000),
+                .apply([revocation(5)]), .tell([revocation(5)]), .readPage(from: at(1), count: 2000),
             ]
         )
         // Another gap while that is under way is read behind it.
@@ -247,7 +247,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         let actions = gate.page([row(1), row(4), row(5)], 35)
         #expect(
             actions == [
-                .apply([revocation(4), revocation(5)], isRead: true), .tell([revocation(4)]),
+                .apply([revocation(4), revocation(5)]), .tell([revocation(4)]),
                 .vouch(at: boot(ms: 30)), .readPage(from: at(5), count: 2000),
             ]
         )
@@ -273,7 +273,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         // What is new to it is told, and it vouches again.
         #expect(
             actions == [
-                .apply([revocation(5), revocation(9)], isRead: true), .tell([revocation(9)]),
+                .apply([revocation(5), revocation(9)]), .tell([revocation(9)]),
                 .vouch(at: boot(ms: 1040)),
             ]
         )
@@ -342,7 +342,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         // It confirms the view, but does not make it hear; the next reading does.
         #expect(
             actions == [
-                .apply([revocation(2)], isRead: true), .tell([revocation(2)]), .vouch(at: boot(ms: 100)),
+                .apply([revocation(2)]), .tell([revocation(2)]), .vouch(at: boot(ms: 100)),
                 .readPage(from: at(2), count: 2000),
             ]
         )

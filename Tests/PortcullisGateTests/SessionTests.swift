@@ -110,6 +110,27 @@ import Testing
         #expect(warned.count == 1)
     }
 
+    @Test func aSessionOfATimeToComeIsNoNewerThanARevocation() throws {
+        let test = try GateUnderTest()
+        let value = #"{"user_id":"carol","created_at":\#(now + 86_400_000)}"#
+        try test.redis.ask("SET", "session:a", value, "EX", "600")
+        let carol = try open(test, cookie: "session_id=a")
+        #expect(try outcome(carol) == "welcome carol")
+        try test.append(.revoke(.init(select: Selector(ids: [.user: "carol"]), issuedBefore: .append)))
+        #expect(try carol.receiveClose() == .close(4410, "revoked"))
+        #expect(try outcome(open(test, cookie: "session_id=a")) == "4410 revoked")
+    }
+
+    @Test func aFirstTimeThatIsNoneConcernsItsSessionAlone() throws {
+        let test = try GateUnderTest()
+        let key = String(decoding: try #require(Keys().first("a")), as: UTF8.self)
+        try test.redis.ask("SET", key, "soon")
+        try test.redis.ask("SET", "session:a", #"{"user_id":"carol"}"#, "EX", "600")
+        try test.redis.ask("SET", "session:b", #"{"user_id":"dora"}"#, "EX", "600")
+        #expect(try outcome(open(test, cookie: "session_id=a")) == "1013 store_unavailable")
+        #expect(try outcome(open(test, cookie: "session_id=b")) == "welcome dora")
+    }
+
     @Test func noSessionOutlivesTheLongestLife() throws {
         let test = try GateUnderTest { $0.sessions = policy { $0.longestLife = .seconds(60) } }
         try test.redis.ask("SET", "session:old", #"{"user_id":"carol","created_at":\#(now - 61_000)}"#, "EX", "600")

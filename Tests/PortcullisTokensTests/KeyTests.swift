@@ -7,6 +7,17 @@ import Testing
 
 @Suite("Keys")
 struct KeyTests {
+    @Test(
+        "The examples of jwt.io are refused",
+        arguments: [
+            "a-string-secret-at-least-256-bits-long", "a-valid-string-secret-that-is-at-least-384-bits-long",
+            "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+        ]
+    )
+    func examples(secret: String) {
+        #expect(throws: KeyError.self) { try secretKey(Array(secret.utf8)) }
+    }
+
     @Test("All known secrets are refused", .enabled(if: Vectors.areHere, Comment(rawValue: Vectors.whyNot)))
     func knownSecrets() throws {
         let lines = try Vectors.read("jwt-secrets/jwt.secrets.list").split(separator: 0x0A)

@@ -208,9 +208,9 @@ final class SimGate {
         case .sendProbe(let nonce): sendProbe(nonce)
         case .proved: if !machine.hears { provedAt = world.now }
         case .forgetVersions, .readSessions: break
-        case .apply(let events, let isRead):
+        case .apply(let events):
             for event in events {
-                standing.apply(event, isRead: isRead)
+                standing.apply(event)
                 world.oracle.learnt(self, event.key)
             }
         case .tell(let events):
@@ -233,7 +233,7 @@ final class SimGate {
 
     private static func brief(_ action: VouchMachine.Action) -> String {
         switch action {
-        case .apply(let events, let isRead): "apply \(events.map(\.key)) \(isRead ? "read" : "told")"
+        case .apply(let events): "apply \(events.map(\.key))"
         case .tell(let events): "tell \(events.map(\.key))"
         case .vouch(let sentAt): "vouch \(sentAt.nanoseconds / 1_000_000)"
         default: "\(action)"

@@ -113,7 +113,7 @@ struct GateJournal: Sendable {
             )
         case .sessionsLackCreation:
             logger.warning(
-                "sessions do not say when they were made: each counts from when a gate first saw it; name their field in sessions.created_field"
+                "sessions do not say when they were made, or name a time to come: each counts from when a gate first saw it; name their field in sessions.created_field"
             )
         case .sessionsNotRenewed(let why):
             logger.error("sessions in use can't be renewed (sessions.touch)", metadata: ["why": "\(why)"])

@@ -6,12 +6,19 @@ enum SettingsEnvironment {
     /// Variables that begin so and are no settings: a token for the command line, and what tests are told.
     private static let reserved: Set<String> = ["PORTCULLIS_VECTORS", "PORTCULLIS_TOKEN"]
     private static let reservedPrefix = "PORTCULLIS_TEST_"
+    /// Set but empty it would turn a check off: the secret did not get here, and unsigned cookies would be believed.
+    private static let neverEmpty: Set<String> = ["PORTCULLIS_SESSIONS_COOKIE_SECRET"]
 
     static func layer(_ environment: [String: String], names: inout SettingsNames) -> SettingsLayer {
         var layer = SettingsLayer()
         // An empty variable is one that is not set: compose files pass them on so.
         let variables = environment.filter { name, value in
             name.hasPrefix(prefix) && !reserved.contains(name) && !name.hasPrefix(reservedPrefix) && !value.isEmpty
+        }
+        for name in neverEmpty.sorted() where environment[name]?.isEmpty == true {
+            layer.problems.append(
+                SettingsProblem(key: name, text: "it is empty: give it the secret, or unset it", place: "environment")
+            )
         }
         var byVariable = Dictionary(
             names.rows.values.map { (variable($0), $0) },

@@ -43,7 +43,11 @@ enum SettingsFile {
             throw Mismatch(text: "the file cannot be read: create it, or give another with --config")
         }
         defer { try? file.close() }
-        guard let data = try? file.read(upToCount: longest + 1) else {
+        let data: Data
+        do {
+            // nil is the end of an empty file.
+            data = try file.read(upToCount: longest + 1) ?? Data()
+        } catch {
             throw Mismatch(text: "the file cannot be read: give a readable one with --config")
         }
         guard data.count <= longest else { throw Mismatch(text: "the file is longer than 1 MiB: give a configuration") }
