@@ -93,7 +93,7 @@ struct CompactDecisions: Sendable {
         } else {
             insert(reference, idHash, into: \.byID) { $0.hashOfID($1) }
         }
-        insert(reference, row.event.hashValue, into: \.byEvent) { $0.hashOfEvent($1) }
+        insert(reference, hashOfEvent(reference), into: \.byEvent) { $0.hashOfEvent($1) }
         return true
     }
 
@@ -178,11 +178,18 @@ struct CompactDecisions: Sendable {
         pages.reduce(0) { $0 + $1.bytes.capacity } + byID.byteCount + byEvent.byteCount
     }
 
+    /// Found by the packed id, whose bytes are compared where they lie.
     private func reference(of event: Identifier) -> Reference? {
-        byEvent.first(event.hashValue) { reference in
+        guard count > 0 else { return nil }
+        var packed: [UInt8] = []
+        packed.reserveCapacity(32)
+        let form = PackedEventID.pack(event.bytes, to: &packed)
+        return byEvent.first(Self.hash(form, packed.span)) { reference in
             let layout = layout(at: reference)
+            guard layout.form == form, layout.id - 1 - layout.event == packed.count else { return false }
             let bytes = pages[Int(reference >> 16)].bytes
-            return PackedEventID.unpack(layout.form, bytes.span, at: layout.event) == event.bytes
+            for at in packed.indices where bytes[layout.event + at] != packed[at] { return false }
+            return true
         }
     }
 
@@ -319,7 +326,17 @@ extension CompactDecisions {
     }
 
     private func hashOfEvent(_ reference: Reference) -> Int {
-        event(at: reference).hashValue
+        let layout = layout(at: reference)
+        let bytes = pages[Int(reference >> 16)].bytes
+        return Self.hash(layout.form, bytes.span.extracting(layout.event..<layout.id - 1))
+    }
+
+    /// Of a packed id: a sum that is chosen anew for each process would be more than is needed, were the ids not strangers'.
+    private static func hash(_ form: PackedEventID.Form, _ packed: Span<UInt8>) -> Int {
+        var hasher = Hasher()
+        // Safe: the pointer does not leave the closure.
+        packed.withUnsafeBytes { hasher.combine(bytes: $0) }
+        return hasher.finalize() ^ Int(form.rawValue)
     }
 
     private static func place(_ reference: Reference) -> (page: Int, at: Int) {

@@ -144,6 +144,8 @@ extension VouchMachine {
         let all = Array(entries)
         guard !all.isEmpty else { return }
         actions.append(.apply(all))
+        // What is read before anybody was admitted is told to nobody, and of many pages the last is recent enough.
+        guard hasVouched || all.count < terms.pageSize else { return }
         for entry in all where recent.isNew(entry.key, order: entry.order) && hasVouched { untold.append(entry) }
         if untold.count > terms.mostUntold { tellUntold(&actions) }
     }

@@ -134,20 +134,26 @@ extension Uplink {
     }
 
     private func logged(_ position: LogPosition, _ fields: [RESPValue]) -> LoggedEvent? {
-        var values: [String: [UInt8]] = [:]
+        var (json, key, order, version): ([UInt8]?, [UInt8]?, Int64?, Int64?)
         for index in stride(from: 0, to: fields.count - 1, by: 2) {
-            if let name = fields[index].text, let value = fields[index + 1].bytes { values[name] = value }
+            guard let name = fields[index].bytes, let value = fields[index + 1].bytes else { continue }
+            switch name.first {
+            case UInt8(ascii: "e") where name.count == 1: json = value
+            case UInt8(ascii: "i") where name.count == 1: key = value
+            case UInt8(ascii: "o") where name.count == 1: order = Int64(String(decoding: value, as: UTF8.self))
+            case UInt8(ascii: "v") where name.elementsEqual("version".utf8):
+                version = Int64(String(decoding: value, as: UTF8.self))
+            default: break
+            }
         }
-        guard let json = values["e"], let key = values["i"],
-            let order = values["o"].flatMap({ Int64(String(decoding: $0, as: UTF8.self)) })
-        else {
+        guard let json, let key, let order else {
             rejected(.badField("e, i or o"), position: position.description)
             return nil
         }
-        let version = values["version"].flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
         do throws(EventRejection) {
             let trust = trust(retention: configuration.appendPolicy.retention)
-            let event = try EventCodec.decode(json, roles: configuration.roles, mayLackID: true, trust: trust)
+            let roles = configuration.roles
+            let event = try EventCodec.decode(json, roles: roles, mayLackID: true, trust: trust, &eventParser)
             return LoggedEvent(key: Identifier(bytes: key), order: order, version: version, event: event)
         } catch {
             rejected(error, position: position.description)

@@ -95,6 +95,8 @@ final class Uplink {
     /// Whether it was told on this link that sessions can't be renewed.
     private var hasToldOfTouch = false
 
+    /// Kept, so that a million entries are read without making one for each.
+    var eventParser = StrictJSON(maximumDepth: 32)
     /// What events are signed with; nil where they need no signature.
     let eventKey: EventKey?
 

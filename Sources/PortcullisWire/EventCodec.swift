@@ -86,8 +86,19 @@ public enum EventCodec {
         mayLackID: Bool = false,
         trust: EventTrust? = nil
     ) throws(EventRejection) -> Event {
-        guard bytes.count <= maximumBytes else { throw .tooLarge }
         var json = StrictJSON(maximumDepth: 32)
+        return try decode(bytes, roles: roles, mayLackID: mayLackID, trust: trust, &json)
+    }
+
+    /// Reads one event with a parser that is kept; it reads 32 levels.
+    public static func decode(
+        _ bytes: [UInt8],
+        roles: RoleOrder,
+        mayLackID: Bool,
+        trust: EventTrust?,
+        _ json: inout StrictJSON
+    ) throws(EventRejection) -> Event {
+        guard bytes.count <= maximumBytes else { throw .tooLarge }
         do throws(JSONError) {
             try json.parse(bytes.span)
         } catch {
