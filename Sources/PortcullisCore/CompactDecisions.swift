@@ -143,11 +143,11 @@ struct CompactDecisions: Sendable {
         reference(of: event).map(row(at:))
     }
 
-    /// Calls back for every decision against an id.
-    /// - Parameter hash: that of the id's bytes (``Identity/hash(_:)``).
-    func forEach(_ field: Identity.Field, _ hash: Int, matches: (Span<UInt8>) -> Bool, _ body: (Standing) -> Void) {
+    /// Calls back for every decision against an id of an identity. Copies nothing.
+    func forEach(_ field: Identity.Field, of identity: Identity, _ body: (Standing) -> Void) {
         guard count > 0 else { return }
-        var reference = first(field, Self.hash(field, hash), where: matches)
+        let hash = Self.hash(field, identity.hash(field))
+        var reference = first(field, hash) { identity.matches(field, $0) }
         while let known = reference {
             body(standing(at: known))
             let following = next(known)

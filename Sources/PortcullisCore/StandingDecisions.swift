@@ -374,7 +374,7 @@ public struct StandingDecisions: Sendable {
         }
         if compact.count > 0 {
             for field in Self.indexed where identity.has(field) {
-                compact.forEach(field, identity.hash(field), matches: { identity.matches(field, $0) }) { standing in
+                compact.forEach(field, of: identity) { standing in
                     guard standing.expires.map({ $0 > now }) ?? true else { return }
                     let (verdict, covers) = (standing.verdict, standing.covers)
                     if Self.covers(verdict, covers, identity, presented: presented) { take(verdict) }

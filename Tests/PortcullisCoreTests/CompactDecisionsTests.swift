@@ -81,12 +81,8 @@ import Testing
             let found = compact.rows(row.field, row.id)
             #expect(found.sorted { $0.order < $1.order } == against)
             var count = 0
-            compact.forEach(
-                row.field,
-                row.id.hashValue,
-                matches: { $0.count == row.id.bytes.count && row.id.holds($0) }
-            ) {
-                standing in
+            let identity = Identity(user: row.field == .user ? row.id : "somebody", ids: [row.field: row.id])
+            compact.forEach(row.field, of: identity) { standing in
                 count += 1
                 #expect(against.contains { $0.covers == standing.covers && $0.expires == standing.expires })
             }
@@ -156,11 +152,5 @@ import Testing
         #expect(PackedEventID.unpack(form, bytes.span, at: 3) == id)
         #expect(PackedEventID.length(form, bytes.span, at: 3) == bytes.count - 3)
         #expect((form == .ulid) == (text == "01J00000000000000000000000" || text == "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"))
-    }
-}
-
-extension Identifier {
-    fileprivate func holds(_ span: Span<UInt8>) -> Bool {
-        span.indices.allSatisfy { span[$0] == bytes[$0] }
     }
 }
