@@ -42,7 +42,7 @@ public enum GateServer {
         if let configured = try RedisPlace.configured(settings) {
             redis = configured
             do throws(StartupError) {
-                try RedisPlace.awaitAnswer(redis)
+                try RedisPlace.awaitAnswer(redis, keys: Keys(prefix: settings.redis.prefix))
             } catch {
                 throw RedisUnreachable(error.description)
             }

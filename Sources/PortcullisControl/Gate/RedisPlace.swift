@@ -37,6 +37,30 @@ public enum RedisPlace {
         }
     }
 
+    /// Tries what changes nothing. A gate whose user lacks a permission would only be a gate that never vouches.
+    private static func requirePermissions(
+        _ connection: BlockingConnection,
+        _ keys: Keys
+    ) throws(BlockingConnection.Failure) {
+        let questions: [(what: String, command: Command)] = [
+            ("read \(keys.epoch)", Command("GET", keys.epoch)),
+            ("read \(keys.log)", Command("XRANGE", keys.log, "-", "+", "COUNT", "1")),
+            ("read \(keys.standing)", Command("HSCAN", keys.standing, "0", "COUNT", "1")),
+            ("write \(keys.standing)", Command("HDEL", keys.standing, "")),
+            ("run scripts", Command("EVAL", "return redis.call('EXISTS', KEYS[1])", "1", keys.log)),
+            ("publish to \(keys.events)", Command("PUBLISH", keys.control("?"), "")),
+            ("use CLIENT ID, needed for tracking", Command("CLIENT", "ID")),
+        ]
+        for (what, command) in questions {
+            guard let error = try connection.ask(command).errorText, error.hasPrefix("NOPERM") else { continue }
+            throw BlockingConnection.Failure(
+                description:
+                    "Redis forbids the gate's user to \(what): give it the ACL line of README, section Access.",
+                isRefusal: true
+            )
+        }
+    }
+
     private static func password(_ path: String) throws(StartupError) -> String {
         guard let file = fopen(path, "re") else {
             throw StartupError("redis.password_file: \(path) cannot be read (\(SocketError.text(errno))).")
@@ -54,8 +78,10 @@ public enum RedisPlace {
 
     /// Waits until Redis answers and accepts the gate, up to a time.
     ///
-    /// - Parameter patience: milliseconds. A refusal is not waited for: it would not change.
-    public static func awaitAnswer(_ url: RedisURL, patience: Int = 5000) throws(StartupError) {
+    /// - Parameters:
+    ///   - keys: those of the gate; with them it is tried whether its user may do what it needs. nil: that is not asked.
+    ///   - patience: milliseconds. A refusal is not waited for: it would not change.
+    public static func awaitAnswer(_ url: RedisURL, keys: Keys? = nil, patience: Int = 5000) throws(StartupError) {
         let end = Clock.boot() + Int64(patience) * 1_000_000
         while true {
             do throws(BlockingConnection.Failure) {
@@ -64,6 +90,7 @@ public enum RedisPlace {
                 if let error = try connection.ask(Command("TIME")).errorText {
                     throw BlockingConnection.Failure(description: LinkMachine.sentence(error), isRefusal: true)
                 }
+                if let keys { try requirePermissions(connection, keys) }
                 return
             } catch {
                 if error.isRefusal || Clock.boot() >= end { throw StartupError(error.description) }
