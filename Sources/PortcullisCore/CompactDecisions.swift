@@ -30,7 +30,7 @@ struct CompactDecisions: Sendable {
     /// Where a decision stands: the page in the upper half, the offset in the lower.
     typealias Reference = UInt32
 
-    private struct Page {
+    struct Page {
         var bytes: [UInt8] = []
         var live = 0
         /// When the first of it ends, and the last; ``never`` where nothing does, or something does not.
@@ -57,14 +57,14 @@ struct CompactDecisions: Sendable {
     private static let mostPages = 1 << 16
     static let none = Reference.max
 
-    private var pages: [Page] = []
+    var pages: [Page] = []
     private var free: [Int] = []
     /// The page that decisions of each life are written to: of tokens, of sessions, of all that ends at its own time.
     private var open: [3 of Int] = [-1, -1, -1]
     private var byID = ReferenceTable()
     private var byEvent = ReferenceTable()
-    private var scratch: [UInt8] = []
-    private let lifetimes: StandingDecisions.Lifetimes
+    var scratch: [UInt8] = []
+    let lifetimes: StandingDecisions.Lifetimes
 
     init(lifetimes: StandingDecisions.Lifetimes) {
         self.lifetimes = lifetimes
@@ -339,7 +339,7 @@ extension CompactDecisions {
         return hasher.finalize() ^ Int(form.rawValue)
     }
 
-    private static func place(_ reference: Reference) -> (page: Int, at: Int) {
+    static func place(_ reference: Reference) -> (page: Int, at: Int) {
         (Int(reference >> 16), Int(reference & 0xFFFF))
     }
 
@@ -352,157 +352,5 @@ extension CompactDecisions {
     private mutating func setNext(_ reference: Reference, _ next: Reference) {
         let (page, at) = Self.place(reference)
         for byte in 0..<4 { pages[page].bytes[at + byte] = UInt8(truncatingIfNeeded: next >> UInt32(8 * byte)) }
-    }
-}
-
-// MARK: - The bytes of a decision
-
-/// next (4) · flags (1) · field and form of the event (1) · reading (2) · remark (2) · order (8) · covers (8)? · expires (8)? ·
-/// within in s (4)? · event · id with its length (1 + n), integers little-endian.
-extension CompactDecisions {
-    fileprivate enum Flags {
-        static let verdict: UInt8 = 3
-        /// It covers all credentials.
-        static let coversAll: UInt8 = 4
-        /// It covers those up to its append, which is its order.
-        static let coversAppend: UInt8 = 8
-        /// It never ends.
-        static let endless: UInt8 = 16
-        /// It ends when a decision of its kind does.
-        static let usual: UInt8 = 32
-        static let provisional: UInt8 = 64
-        static let dead: UInt8 = 128
-    }
-
-    fileprivate struct Layout {
-        var isDead: Bool
-        var field: Identity.Field
-        var form: PackedEventID.Form
-        var covers: Int
-        var expires: Int
-        var within: Int
-        var event: Int
-        var id: Int
-        var end: Int
-    }
-
-    private static let verdicts: [StandingDecisions.Verdict] = [.revoked, .blocked, .reauthenticationRequired]
-
-    private mutating func encode(_ row: Row, usual: Bool) {
-        scratch.removeAll(keepingCapacity: true)
-        scratch.append(contentsOf: [255, 255, 255, 255])
-        var flags = UInt8(Self.verdicts.firstIndex(of: row.verdict) ?? 0)
-        let appended = WallTime(milliseconds: row.order)
-        if row.covers == nil { flags |= Flags.coversAll } else if row.covers == appended { flags |= Flags.coversAppend }
-        if row.expires == nil { flags |= Flags.endless } else if usual { flags |= Flags.usual }
-        if row.isProvisional { flags |= Flags.provisional }
-        scratch.append(flags)
-        scratch.append(UInt8(row.field.rawValue))
-        append(UInt64(row.reading), 2)
-        append(UInt64(row.remark), 2)
-        append(UInt64(bitPattern: row.order), 8)
-        if let covers = row.covers, covers != appended { append(UInt64(bitPattern: covers.milliseconds), 8) }
-        if let expires = row.expires, !usual { append(UInt64(bitPattern: expires.milliseconds), 8) }
-        if row.verdict == .reauthenticationRequired { append(UInt64(clamping: row.within.count / 1000), 4) }
-        let form = PackedEventID.pack(row.event.bytes, to: &scratch)
-        scratch[5] |= form.rawValue << 4
-        scratch.append(UInt8(clamping: row.id.bytes.count))
-        scratch.append(contentsOf: row.id.bytes.prefix(255))
-    }
-
-    private mutating func append(_ value: UInt64, _ count: Int) {
-        for byte in 0..<count { scratch.append(UInt8(truncatingIfNeeded: value >> UInt64(8 * byte))) }
-    }
-
-    private func layout(at reference: Reference) -> Layout {
-        let (page, start) = Self.place(reference)
-        let all = pages[page].bytes
-        let bytes = all.span
-        let flags = bytes[start + 4]
-        var at = start + 18
-        let covers = at
-        if flags & (Flags.coversAll | Flags.coversAppend) == 0 { at += 8 }
-        let expires = at
-        if flags & (Flags.endless | Flags.usual) == 0 { at += 8 }
-        let within = at
-        if flags & Flags.verdict == 2 { at += 4 }
-        let form = PackedEventID.Form(rawValue: bytes[start + 5] >> 4) ?? .text
-        let event = at
-        at += PackedEventID.length(form, bytes, at: at)
-        let id = at + 1
-        return Layout(
-            isDead: flags & Flags.dead != 0,
-            field: Identity.Field(rawValue: Int(bytes[start + 5] & 15)) ?? .user,
-            form: form,
-            covers: covers,
-            expires: expires,
-            within: within,
-            event: event,
-            id: id,
-            end: id + Int(bytes[at])
-        )
-    }
-
-    private func standing(at reference: Reference) -> Standing {
-        let (page, start) = Self.place(reference)
-        let all = pages[page].bytes
-        let bytes = all.span
-        let flags = bytes[start + 4]
-        let layout = layout(at: reference)
-        let appended = bytes.time(at: start + 10)
-        let covers: WallTime? =
-            flags & Flags.coversAll != 0
-            ? nil : flags & Flags.coversAppend != 0 ? appended : bytes.time(at: layout.covers)
-        let expires: WallTime?
-        if flags & Flags.endless != 0 {
-            expires = nil
-        } else if flags & Flags.usual != 0 {
-            let isToken = layout.field == .token || layout.field == .tokenHash
-            expires = appended + (isToken ? lifetimes.retention : lifetimes.longest)
-        } else {
-            expires = bytes.time(at: layout.expires)
-        }
-        return Standing(verdict: Self.verdicts[min(Int(flags & Flags.verdict), 2)], covers: covers, expires: expires)
-    }
-
-    private func event(at reference: Reference) -> Identifier {
-        let layout = layout(at: reference)
-        let bytes = pages[Int(reference >> 16)].bytes
-        return Identifier(bytes: PackedEventID.unpack(layout.form, bytes.span, at: layout.event))
-    }
-
-    private func row(at reference: Reference) -> Row {
-        let (page, start) = Self.place(reference)
-        let layout = layout(at: reference)
-        let standing = standing(at: reference)
-        let all = pages[page].bytes
-        let bytes = all.span
-        let isTimed = standing.verdict == .reauthenticationRequired
-        return Row(
-            verdict: standing.verdict,
-            field: layout.field,
-            id: Identifier(bytes: (layout.id..<layout.end).map { all[$0] }),
-            covers: standing.covers,
-            order: Int64(bitPattern: bytes.little(8, at: start + 10)),
-            expires: standing.expires,
-            event: event(at: reference),
-            isProvisional: bytes[start + 4] & Flags.provisional != 0,
-            within: isTimed ? .seconds(Int64(bytes.little(4, at: layout.within))) : Milliseconds(0),
-            remark: UInt16(bytes.little(2, at: start + 8)),
-            reading: UInt16(bytes.little(2, at: start + 6))
-        )
-    }
-}
-
-extension Span where Element == UInt8 {
-    fileprivate func time(at: Int) -> WallTime {
-        WallTime(milliseconds: Int64(bitPattern: little(8, at: at)))
-    }
-
-    /// An integer of so many bytes, the lowest first.
-    fileprivate func little(_ count: Int, at: Int) -> UInt64 {
-        var value: UInt64 = 0
-        for byte in 0..<count { value |= UInt64(self[at + byte]) << UInt64(8 * byte) }
-        return value
     }
 }

@@ -35,7 +35,7 @@ public struct StandingDecisions: Sendable {
         var longest: Milliseconds { max(retention, longestSession) }
     }
 
-    fileprivate struct Entry {
+    struct Entry {
         var verdict: Verdict
         var select: Selector
         var except: Selector?
@@ -446,52 +446,6 @@ public struct StandingDecisions: Sendable {
 
     private static func hour(of time: WallTime) -> Int64 {
         time.milliseconds / 3_600_000
-    }
-}
-
-extension StandingDecisions.Entry {
-    fileprivate init(_ row: CompactDecisions.Row) {
-        self.init(
-            verdict: row.verdict,
-            select: Selector(ids: [row.field: row.id]),
-            except: nil,
-            covers: row.covers,
-            order: row.order,
-            expires: row.expires,
-            event: row.event,
-            isProvisional: row.isProvisional,
-            within: row.within,
-            remark: row.remark,
-            reading: row.reading
-        )
-    }
-
-    /// nil where it is against more than one id, or spares somebody.
-    fileprivate var row: CompactDecisions.Row? {
-        guard except == nil, let (field, id) = select.only else { return nil }
-        return CompactDecisions.Row(
-            verdict: verdict,
-            field: field,
-            id: id,
-            covers: covers,
-            order: order,
-            expires: expires,
-            event: event,
-            isProvisional: isProvisional,
-            within: within,
-            remark: remark,
-            reading: reading
-        )
-    }
-}
-
-extension Selector {
-    /// The one id that it names, where it names nothing else and is one that decisions are found by.
-    fileprivate var only: (field: Identity.Field, id: Identifier)? {
-        guard ids.count == 1, network == nil, !all, !namesConnections, let (field, id) = ids.first,
-            field != .key, field != .issuer
-        else { return nil }
-        return (field, id)
     }
 }
 

@@ -93,7 +93,7 @@ final class Uplink {
     var sessionKeys: SessionKeyBook
 
     /// Whether it was told on this link that sessions can't be renewed.
-    private var hasToldOfTouch = false
+    var hasToldOfTouch = false
 
     /// Kept, so that a million entries are read without making one for each.
     var eventParser = StrictJSON(maximumDepth: 32)
@@ -101,7 +101,7 @@ final class Uplink {
     let eventKey: EventKey?
 
     static let channelCount = 3
-    private static let mostSessionsToRead = 100_000
+    static let mostSessionsToRead = 100_000
     /// Questions of handshakes that may wait for Redis: what is more is refused, and comes again.
     private static let mostQuestions = 50_000
 
@@ -429,66 +429,6 @@ final class Uplink {
         case .goodbye: hasSaidGoodbye = true
         }
     }
-
-    /// A value that cannot be read ends a session; a Redis that is loading or out of memory says nothing about it, and is asked again.
-    private func watchedSessionRead(_ id: Identifier, _ value: RESPValue) {
-        if let error = value.errorText, !error.hasPrefix("WRONGTYPE") {
-            if sessionsToRead.count < Self.mostSessionsToRead { sessionsToRead.insert(id) }
-        } else {
-            shared.tellAll(.sessionChanged(id, session(value)))
-        }
-    }
-
-    private func session(_ value: RESPValue) -> SessionState {
-        switch value {
-        case .array(let parts):
-            guard parts.count == 2, let ttl = parts[1].integer else { break }
-            if parts[0] == .null { return .absent }
-            guard let stored = StoredSession(parts[0]) else { break }
-            // No hash is empty: an absent one reads so.
-            if stored == .hash([]) { return .absent }
-            return .present(stored, expires: ttl < 0 ? nil : loop.wall + Milliseconds(ttl))
-        case .error(let text): return .unreadable("Redis answered: \(text.prefix(80))")
-        default: break
-        }
-        lost(.command, "Redis answered a question with what does not fit it.")
-        return .unreadable("the answer does not fit the question")
-    }
-
-    private func touched(_ value: RESPValue) {
-        guard let error = value.errorText, !hasToldOfTouch else { return }
-        hasToldOfTouch = true
-        shared.report(.sessionsNotRenewed(String(error.prefix(80))))
-    }
-
-    private func time(_ value: RESPValue) -> Answer {
-        guard value.errorText == nil, let text = value.text else { return unfit(value) }
-        // Somebody else wrote the key: that concerns the one session, not the link.
-        guard let milliseconds = Int64(text) else {
-            return .unavailable("the time when the session was first seen is no number")
-        }
-        return .firstSeen(WallTime(milliseconds: milliseconds))
-    }
-
-    private func check(_ value: RESPValue) -> Answer {
-        TokenCheck.Answer(value).map { .token($0) } ?? unfit(value)
-    }
-
-    /// An error concerns the one that asked; an answer that does not fit its question, the whole link.
-    private func unfit(_ value: RESPValue) -> Answer {
-        if let text = value.errorText { return .unavailable("Redis answered: \(text.prefix(80))") }
-        lost(.command, "Redis answered a question with what does not fit it.")
-        return .unavailable("the answer does not fit the question")
-    }
-
-    /// An answer that is a string or nothing.
-    private func text(_ value: RESPValue, _ answer: ([UInt8]?) -> Answer) -> Answer {
-        switch value {
-        case .null: return answer(nil)
-        case .bytes(let bytes): return answer(bytes)
-        default: return unfit(value)
-        }
-    }
 }
 
 /// A published event on its way into the log.
@@ -496,32 +436,4 @@ struct Adoption: Sendable {
     let event: Event
     let payload: [UInt8]
     let key: Identifier
-}
-
-extension StoredSession {
-    /// nil where the value is neither a string nor a list of strings.
-    fileprivate init?(_ value: RESPValue) {
-        switch value {
-        case .bytes(let bytes): self = .string(bytes)
-        case .array(let parts):
-            let fields = parts.compactMap(\.bytes)
-            guard fields.count == parts.count else { return nil }
-            self = .hash(fields)
-        default: return nil
-        }
-    }
-}
-
-extension RESPValue {
-    /// What kind of value it is, for a log line that must not hold the value.
-    fileprivate var kind: String {
-        switch self {
-        case .null: "nil"
-        case .status: "a status"
-        case .error: "an error"
-        case .integer: "an integer"
-        case .bytes: "a string"
-        case .array: "an array"
-        }
-    }
 }
