@@ -9,8 +9,15 @@ final class Client: Sendable {
     let token: String
     private let thread: LoopThread
 
-    /// Connects and begins to read. The thread ends with the connection, or when the ledger's world has stopped.
-    init(_ name: String, _ endpoint: Endpoint, path: String, token: String, _ ledger: Ledger) throws {
+    /// Connects and begins to read, where it is told to after a signal. The thread ends with the connection, or when the ledger's world has stopped.
+    init(
+        _ name: String,
+        _ endpoint: Endpoint,
+        path: String,
+        token: String,
+        _ ledger: Ledger,
+        readsAfter signal: Signal? = nil
+    ) throws {
         account = ledger.open(name)
         self.token = token
         let opened = Opened()
@@ -20,6 +27,7 @@ final class Client: Sendable {
                 let peer = try WebSocketPeer(endpoint, path: path, headers: ["Authorization: Bearer \(token)"])
                 guard peer.status == 101 else { throw World.Vain(description: "\(name) was refused: \(peer.body)") }
                 opened.set(.success(()))
+                signal?.wait()
                 while true {
                     let frame = try peer.receive()
                     ledger.note(frame, account)
@@ -52,5 +60,18 @@ final class Client: Sendable {
             semaphore.wait()
             try result.withLock { $0 }?.get()
         }
+    }
+}
+
+/// Something that happens once, for which one thread waits.
+final class Signal: Sendable {
+    private let semaphore = DispatchSemaphore(value: 0)
+
+    func give() {
+        semaphore.signal()
+    }
+
+    func wait() {
+        semaphore.wait()
     }
 }

@@ -62,6 +62,7 @@ import Testing
         world.pass(Bounds.lease, since: decided)
         for proxy in world.proxies { proxy.set(.pass) }
         try holds(world, decided: decided, learnt: Clock.boot() + 3 * Bounds.lease)
+        for proxy in world.proxies { #expect(proxy.counts.late > 0) }
     }
 
     /// One gate is cut off altogether: the other is not concerned.
