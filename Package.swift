@@ -137,6 +137,16 @@ let package = Package(
             // Thousands of worlds are run in every build, also in one for debugging.
             swiftSettings: features + [.unsafeFlags(["-O"])]
         ),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis", "PortcullisTokens",
+                "PortcullisWire", "TestKit",
+            ],
+            path: "Tests/Integration",
+            exclude: ["outside.py"],
+            swiftSettings: features
+        ),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: features),
         .testTarget(name: "PortcullisCoreTests", dependencies: ["PortcullisCore", "TestKit"], swiftSettings: features),
         .testTarget(

@@ -4,7 +4,7 @@ import PortcullisWire
 
 /// A WebSocket client for tests: plain blocking socket, every frame as it came.
 public final class WebSocketPeer {
-    public enum Received: Equatable {
+    public enum Received: Equatable, Sendable {
         case text(String)
         case binary([UInt8])
         case ping
