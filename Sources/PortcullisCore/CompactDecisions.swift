@@ -215,8 +215,9 @@ extension CompactDecisions {
     private func life(of row: Row) -> Int {
         guard let expires = row.expires else { return 2 }
         let appended = WallTime(milliseconds: row.order)
-        if expires == appended + lifetimes.retention { return 0 }
-        return expires == appended + lifetimes.longest ? 1 : 2
+        let isToken = row.field == .token || row.field == .tokenHash
+        guard expires == appended + (isToken ? lifetimes.retention : lifetimes.longest) else { return 2 }
+        return isToken ? 0 : 1
     }
 
     /// A page with room for so many bytes.

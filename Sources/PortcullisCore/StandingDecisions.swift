@@ -125,6 +125,11 @@ public struct StandingDecisions: Sendable {
         return forgotten
     }
 
+    /// Whether what is held of that event is a guess that the log has yet to bring.
+    public func isGuess(_ event: Identifier) -> Bool {
+        held(event)?.isProvisional ?? false
+    }
+
     private func held(_ event: Identifier) -> Entry? {
         if let row = compact.row(of: event) { return Entry(row) }
         guard let place = places[event] else { return nil }
@@ -218,7 +223,8 @@ public struct StandingDecisions: Sendable {
             )
         case .lift(let other):
             lifted[other] = Self.later(end, lifted[other])
-            remove(other)
+            // The same payload published anew has the same id: a later decision is not the one that was lifted.
+            if let known = held(other), known.isProvisional || known.order <= order { remove(other) }
         case .permit, .notify, .disconnect:
             return
         }
@@ -252,7 +258,10 @@ public struct StandingDecisions: Sendable {
     }
 
     private mutating func insert(_ new: Entry) {
-        guard lifted[new.event] == nil else { return }
+        if let lift = lifted[new.event], lift.order >= new.order {
+            if let known = held(new.event), known.isProvisional || known.order <= lift.order { remove(new.event) }
+            return
+        }
         if let known = held(new.event) {
             if !known.isProvisional, new.isProvisional || known.order > new.order {
                 return setReading(new.reading, of: new.event)

@@ -18,7 +18,8 @@ extension VouchMachine {
     /// Reads what has come behind the position, at once: somebody may vouch now who could not before.
     public mutating func readNow(now: BootTime) -> [Action] {
         var actions: [Action] = []
-        if commandIsReady, subscription == .stands { read(now, &actions) }
+        guard commandIsReady, subscription == .stands else { return [] }
+        if reading == nil { read(now, &actions) } else { mustReadAgain = true }
         return actions
     }
 

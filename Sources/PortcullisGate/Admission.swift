@@ -22,7 +22,8 @@ extension GateLoop {
         guard let request = pending.request, let identity = pending.identity, let length = pending.headLength else {
             throw Refusal(.badRequest, "the handshake is out of order")
         }
-        // A decision may have come while Redis was asked.
+        // Its end, or a decision, may have come while Redis was asked.
+        if let expires = identity.expires, expires <= wall { throw Refusal(.expired, "it ended during the handshake") }
         if lives[Int(slot)].phase == .asking { try checkStanding(identity, lives[Int(slot)].address) }
         var bound: (resource: Identifier, role: Role)?
         if let resource = request.resource {

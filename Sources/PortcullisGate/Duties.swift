@@ -61,16 +61,15 @@ extension Uplink {
             name: configuration.node,
             fields: fields
         )
-        pending.append(command, .heartbeat(sentAt: WallTime(milliseconds: Clock.wall())))
+        pending.append(command, .heartbeat(sentAt: BootTime(nanoseconds: Clock.boot())))
     }
 
-    func heartbeatAnswered(_ value: RESPValue, sentAt: WallTime) {
+    func heartbeatAnswered(_ value: RESPValue, sentAt: BootTime) {
         guard let text = value.text, let time = Int64(text) else { return }
-        let received = Clock.wall()
+        let (received, sent) = (Clock.boot() / 1_000_000, sentAt.nanoseconds / 1_000_000)
         // Half-way between question and answer, where the two are close enough to tell.
-        guard received >= sentAt.milliseconds, received - sentAt.milliseconds < 1000 else { return }
-        let middle = sentAt.milliseconds + (received - sentAt.milliseconds) / 2
-        shared.redisClock.store(time.subtractingClamped(middle), ordering: .relaxed)
+        guard received >= sent, received - sent < 1000 else { return }
+        shared.redisClock.store(time.subtractingClamped(sent + (received - sent) / 2), ordering: .relaxed)
     }
 
     /// Read under tracking, then set: Redis must tell the subscriber of the change, and bring it the nonce behind that.

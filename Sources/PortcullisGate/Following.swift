@@ -84,7 +84,7 @@ extension Uplink {
     }
 
     private func confirmed() {
-        let (position, redisTime) = (machine.position?.description ?? "", shared.redisTime(loop.wall))
+        let (position, redisTime) = (machine.position?.description ?? "", shared.redisTime())
         let (count, forgotten) = shared.standing.withLock { standing in
             standing.expire(now: redisTime)
             return (standing.count, standing.takeForgotten())
@@ -111,6 +111,8 @@ extension Uplink {
             guard let key = fields[index].bytes, let stored = fields[index + 1].bytes else { continue }
             do throws(EventRejection) {
                 let entry = try StandingEntry.decode(stored, roles: configuration.roles, trust: trust(retention: nil))
+                let id = Identifier(bytes: key)
+                guard id.isWellFormed, entry.event.id == nil || entry.event.id == id else { throw .badField("i") }
                 standing.append(LoggedEvent(key: Identifier(bytes: key), order: entry.order, event: entry.event))
             } catch {
                 rejected(error, position: "standing")
@@ -154,6 +156,9 @@ extension Uplink {
             let trust = trust(retention: configuration.appendPolicy.retention)
             let roles = configuration.roles
             let event = try EventCodec.decode(json, roles: roles, mayLackID: true, trust: trust, &eventParser)
+            let id = Identifier(bytes: key)
+            // Under the id of another event it would take that one's place.
+            guard id.isWellFormed, event.id == nil || event.id == id else { throw .badField("i") }
             return LoggedEvent(key: Identifier(bytes: key), order: order, version: version, event: event)
         } catch {
             rejected(error, position: position.description)
@@ -165,7 +170,7 @@ extension Uplink {
 
     /// Tells the loops what still counts: an ended or lifted block closes nobody.
     private func tell(_ events: [LoggedEvent]) {
-        let redisTime = shared.redisTime(loop.wall)
+        let redisTime = shared.redisTime()
         let counting = shared.standing.withLock { standing in
             events.filter { standing.counts($0, now: redisTime) }
         }
@@ -236,7 +241,7 @@ extension Uplink {
 
     /// An event that was only published: enforced at once, then adopted into the log.
     private func bareReceived(_ event: Event, _ payload: [UInt8]) {
-        let appended = max(shared.redisTime(loop.wall), loop.wall)
+        let appended = max(shared.redisTime(), loop.wall)
         guard event.decision.isLogged else {
             let key = event.id ?? Identifier("none")
             return decide(event, key, version: nil, appended: appended, receipt: event.wantsReceipt && event.id != nil)
@@ -296,10 +301,14 @@ extension Uplink {
     func adopted(_ adoption: Adoption, _ value: RESPValue) {
         switch AppendScript.Answer(value) {
         case .stale: break
-        case .appended(_, let order, _), .repeated(_, let order):
+        case .appended(_, let order, _):
             // The log has it: its order replaces the guess.
             let logged = LoggedEvent(key: adoption.key, order: order, event: adoption.event)
             shared.standing.withLock { $0.apply(logged) }
+        case .repeated(_, let order):
+            // Under an id that was used before, the log may hold another decision: only a guess is replaced.
+            let logged = LoggedEvent(key: adoption.key, order: order, event: adoption.event)
+            shared.standing.withLock { if $0.isGuess(adoption.key) { $0.apply(logged) } }
         case .refused(let error):
             shared.report(.eventNotAdopted(error))
             // What Redis says of the event itself will not change; all else may.
@@ -313,7 +322,7 @@ extension Uplink {
 
     /// Redis has lost what this gate holds: it is put back under its own ids and orders. Another gate may have done it meanwhile.
     private func restore() {
-        let redisTime = shared.redisTime(loop.wall)
+        let redisTime = shared.redisTime()
         if restoring.isEmpty {
             // The oldest stand last: they are taken from there.
             restoring = shared.standing.withLock { $0.missing(now: redisTime) }.reversed()
@@ -345,7 +354,7 @@ extension Uplink {
         guard let eventKey else { return EventCodec.encode(copy.event, roles: configuration.roles) }
         var event = copy.event
         event.id = copy.key
-        event.at = shared.redisTime(loop.wall)
+        event.at = shared.redisTime()
         do throws(EventRejection) {
             return try eventKey.sign(EventCodec.encode(event, roles: configuration.roles))
         } catch {
@@ -358,7 +367,7 @@ extension Uplink {
     private func trust(retention: Milliseconds?) -> EventTrust? {
         guard configuration.eventKey != nil else { return nil }
         // A key that OpenSSL cannot use verifies nothing.
-        return eventKey?.trust(now: shared.redisTime(loop.wall), retention: retention)
+        return eventKey?.trust(now: shared.redisTime(), retention: retention)
             ?? EventTrust(times: nil) { _, _ in false }
     }
 

@@ -25,7 +25,7 @@ extension GateLoop {
         case .froze: if index == 0 { shared.report(.froze(serves: lease.mode == .bestEffort)) }
         case .expire:
             if index == 0 { shared.report(.freezeLimitReached) }
-            for slot in lives.indices where lives[slot].phase == .live || lives[slot].phase == .asking {
+            for slot in lives.indices where [.live, .authenticating, .asking].contains(lives[slot].phase) {
                 expelled.append(stream(UInt32(slot)))
             }
         case .thawed(let span): thaw(span)

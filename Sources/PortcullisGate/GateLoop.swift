@@ -131,7 +131,10 @@ final class GateLoop {
     private func handle(_ message: LoopMessage) {
         switch message {
         case .decided(let decided): enforce(decided)
-        case .vouched(let sentAt): renewLease(sentAt)
+        case .vouched(let sentAt):
+            renewLease(sentAt)
+            // What other loops relay may stand behind it: `missed` comes first.
+            lookAtLease()
         case .deaf(let deaf): lease.isDeaf = deaf
         case .answered(let stream, let answer): answered(stream, answer)
         case .relayed(let relayed): deliver(relayed, except: nil)

@@ -18,8 +18,9 @@ final class GateShared: Sendable {
     let status = Mutex(GateStatus())
     /// One a process, so that the limits are exact however the kernel spreads an address over the loops.
     let throttle: Mutex<AddressThrottle>
-    /// How far Redis' clock is ahead of this machine's, in ms.
-    let redisClock = Atomic<Int64>(0)
+    /// How far Redis' clock is ahead of CLOCK_BOOTTIME, in ms: no step of this machine's wall clock moves what Redis says. Until Redis was
+    /// asked, the wall clock is its best guess.
+    let redisClock = Atomic<Int64>(Clock.wall() - Clock.boot() / 1_000_000)
     /// Connections of all loops.
     let connections = Atomic<Int>(0)
     let requests = Atomic<UInt64>(0)
@@ -53,8 +54,8 @@ final class GateShared: Sendable {
     }
 
     /// Redis' time, as well as it is known.
-    func redisTime(_ wall: WallTime) -> WallTime {
-        wall + Milliseconds(redisClock.load(ordering: .relaxed))
+    func redisTime() -> WallTime {
+        WallTime(milliseconds: (Clock.boot() / 1_000_000).addingClamped(redisClock.load(ordering: .relaxed)))
     }
 
     func nextRequest() -> String {

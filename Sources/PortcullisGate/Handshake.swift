@@ -158,7 +158,7 @@ extension GateLoop {
     }
 
     func checkStanding(_ identity: Identity, _ address: IPAddress?) throws(Refusal) {
-        let redisTime = shared.redisTime(wall)
+        let redisTime = shared.redisTime()
         let presented = wall
         let verdict = shared.standing.withLock { standing in
             standing.verdict(on: identity, from: address, presented: presented, now: redisTime)

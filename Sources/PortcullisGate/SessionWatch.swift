@@ -66,7 +66,7 @@ extension GateLoop {
         lives[Int(slot)].ends = nil
         setLifeDeadline(slot)
         // A tenant or a device that it did not have may be blocked.
-        let (address, presented, redisTime) = (lives[Int(slot)].address, wall, shared.redisTime(wall))
+        let (address, presented, redisTime) = (lives[Int(slot)].address, wall, shared.redisTime())
         let verdict = shared.standing.withLock {
             $0.verdict(on: new, from: address, presented: presented, now: redisTime)
         }

@@ -23,7 +23,7 @@ final class Uplink {
         case page
         case adoption(Adoption)
         case restored(LoggedEvent)
-        case heartbeat(sentAt: WallTime)
+        case heartbeat(sentAt: BootTime)
         case replication
         case replicas
         case probe

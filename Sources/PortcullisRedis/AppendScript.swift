@@ -99,7 +99,12 @@ public enum AppendScript {
         end
 
         -- What is lifted must not come back once the log has forgotten the lift.
-        if kind == 'lift' then redis.call('HDEL', standing, event.decision) end
+        -- A later decision of the same id, of a payload that was published anew, is another one.
+        if kind == 'lift' then
+          local held = redis.call('HGET', standing, event.decision)
+          local held_order = held and tonumber(string.match(held, '^{"o":(%d+)')) or 0
+          if held_order <= order then redis.call('HDEL', standing, event.decision) end
+        end
 
         local message = '{"id":"' .. entry .. '","prev":"' .. previous .. '","i":' .. cjson.encode(id)
           .. ',"o":' .. order_text

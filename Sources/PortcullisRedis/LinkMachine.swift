@@ -122,6 +122,8 @@ public struct LinkMachine: Equatable, Sendable {
         if error.contains("DB index") { return "Redis has no database of that number: correct redis.url." }
         if error.hasPrefix("NOPERM") { return "Redis forbids the gate's user a command it needs: correct its ACL." }
         if error.hasPrefix("LOADING") { return "Redis is still loading its data." }
-        return "Redis answered: \(error)"
+        // Redis repeats the arguments of a command that it does not know: a password may be among them.
+        let text = error.firstRange(of: ", with args").map { String(error[..<$0.lowerBound]) } ?? error
+        return "Redis answered: \(text)"
     }
 }

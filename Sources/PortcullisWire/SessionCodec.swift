@@ -81,7 +81,7 @@ public struct SessionCodec: Sendable {
             identity: identity,
             address: try identifier("ip", session),
             userAgentHash: try identifier("user_agent_hash", session),
-            isMFAVerified: Self.isVerified(session.value(at: ["mfa_verified"])),
+            isMFAVerified: session.has("mfa_verified") ? Self.isVerified(session.value(at: ["mfa_verified"])) : nil,
             life: Self.life(session.value(at: ["cookie", "originalMaxAge"]))
         )
     }
@@ -124,7 +124,11 @@ public struct SessionCodec: Sendable {
         var members: [SessionValue.Member] = []
         for index in stride(from: 0, to: fields.count, by: 2) {
             let (name, bytes) = (Identifier(bytes: fields[index]), fields[index + 1])
-            guard wanted.contains(name), !bytes.isEmpty else { continue }
+            guard wanted.contains(name) else { continue }
+            guard !bytes.isEmpty else {
+                members.append(SessionValue.Member(name: name, value: .absent))
+                continue
+            }
             var value = SessionValue.text(Identifier(bytes: bytes))
             if name == "permissions" {
                 try parse(bytes, "permissions", &json)
@@ -178,10 +182,10 @@ public struct SessionCodec: Sendable {
         }
     }
 
-    /// A flag, a number that is not 0, or the time at which it happened; what can't be read counts as not verified.
-    private static func isVerified(_ value: SessionValue) -> Bool? {
+    /// A flag, a number that is not 0, or the time at which it happened; null, nothing and what can't be read count as not verified.
+    private static func isVerified(_ value: SessionValue) -> Bool {
         switch value {
-        case .absent: nil
+        case .absent: false
         case .flag(let flag): flag
         case .number(let number, _): number > 0
         case .text, .time: time(value) != nil

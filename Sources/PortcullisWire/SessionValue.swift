@@ -17,6 +17,12 @@ enum SessionValue: Equatable {
         let value: SessionValue
     }
 
+    /// Whether there is a member of that name, be it null.
+    func has(_ name: Identifier) -> Bool {
+        guard case .members(let members) = self else { return false }
+        return members.contains { $0.name == name }
+    }
+
     /// The value at a path of names; absent where a step leads nowhere.
     func value(at path: [Identifier]) -> SessionValue {
         var value = self

@@ -99,4 +99,24 @@ import Testing
         #expect(!standing.counts(block, now: ms(0)))
         #expect(standing.count == 0)
     }
+
+    /// The same payload published anew has the same id: what was lifted is the earlier of the two.
+    @Test func aDecisionBehindItsLiftIsAnother() {
+        var standing = StandingDecisions()
+        let revoke = Decision.revoke(.init(select: Self.alice, issuedBefore: .never))
+        standing.apply(logged("h:1", 1, revoke))
+        standing.apply(logged("l", 2, .lift(event: "h:1")))
+        #expect(!standing.holds("h:1"))
+        standing.apply(logged("h:1", 1, revoke))
+        #expect(!standing.holds("h:1"))
+        standing.apply(logged("h:1", 3, revoke))
+        #expect(standing.holds("h:1"))
+        // The lift comes again, as a copy.
+        standing.apply(logged("l", 2, .lift(event: "h:1")))
+        #expect(standing.holds("h:1"))
+        // A guess that came in between is no later decision.
+        standing.apply(logged("h:2", 9, revoke), isProvisional: true)
+        standing.apply(logged("m", 8, .lift(event: "h:2")))
+        #expect(!standing.holds("h:2"))
+    }
 }

@@ -82,7 +82,8 @@ final class GateUnderTest: Sendable {
         issued: Double? = nil,
         life: Double = 600
     ) throws -> String {
-        let now = issued ?? Date().timeIntervalSince1970
+        // Rounded down: written with three digits it must not be later than it is.
+        let now = issued ?? (Date().timeIntervalSince1970 * 1000).rounded(.down) / 1000
         var all = ["sub": "\"\(user)\"", "iat": String(format: "%.3f", now), "exp": String(format: "%.3f", now + life)]
         all.merge(claims) { $1 }
         let pairs = all.map { (name: $0.key, json: Array($0.value.utf8)) }
