@@ -144,7 +144,9 @@ let package = Package(
                 "PortcullisWire", "TestKit",
             ],
             path: "Tests/Integration",
-            exclude: ["outside.py"],
+            exclude: [
+                "outside.py", "outside_kit.py", "outside_sessions.py", "outside_settings.py", "outside_tokens.py",
+            ],
             swiftSettings: features
         ),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: features),
