@@ -195,11 +195,12 @@ import Testing
         try session("stale", #","auth_time":\#(now - 901_000),"mfa_verified":true"#)
         try session("ahead", #","auth_time":\#(now + 600_000)"#)
         try session("single", #","auth_time":\#(fresh),"mfa_verified":false"#)
+        try session("null", #","auth_time":\#(fresh),"mfa_verified":null"#)
         try session("none", "")
         let live = try open(test, cookie: "session_id=fresh", path: "/ws/billing:7")
         #expect(try outcome(live) == "welcome carol")
         #expect(try outcome(open(test, cookie: "session_id=silent", path: "/ws/billing:7")) == "welcome carol")
-        for id in ["stale", "single", "none", "ahead"] {
+        for id in ["stale", "single", "null", "none", "ahead"] {
             let peer = try open(test, cookie: "session_id=\(id)", path: "/ws/billing:7")
             #expect(try outcome(peer) == "4403 reauthentication_required", "\(id)")
             #expect(try outcome(open(test, cookie: "session_id=\(id)", path: "/ws/doc:1")) == "welcome carol")
