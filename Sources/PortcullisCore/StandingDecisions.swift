@@ -199,6 +199,8 @@ public struct StandingDecisions: Sendable {
             insert(entry(.revoked, revocation.select, revocation.except, covers: covers, expires: expires))
         case .block(let select, let except, let until):
             if let lift = unblocked[select], lift.order >= order {
+                // Under its id a later block may stand, which this one says nothing about.
+                if let known = held(event), !known.isProvisional, known.order > lift.order { return }
                 forget(event)
                 return remove(event)
             }
@@ -256,8 +258,12 @@ public struct StandingDecisions: Sendable {
         guard lifted[new.event] == nil else { return }
         var entry = new
         if let known = held(new.event) {
+            // The log says what stands under an id: another decision that was only heard under it does not take its place.
+            let isOther = !known.isProvisional && !known.isSame(as: new)
+            if isOther, known.reading != 0, new.reading == 0 { return }
             if new.reading == 0 { entry.reading = known.reading }
-            if !known.isProvisional, new.isProvisional || known.order > new.order {
+            let isCorrection = isOther && known.reading == 0 && new.reading != 0
+            if !known.isProvisional, !isCorrection, new.isProvisional || known.order > new.order {
                 return setReading(entry.reading, of: new.event)
             }
             remove(entry.event)
@@ -467,6 +473,14 @@ extension StandingDecisions.Entry {
             remark: row.remark,
             reading: row.reading
         )
+    }
+
+    /// Whether it decides the same, apart from when it was appended.
+    fileprivate func isSame(as other: Self) -> Bool {
+        func atAppend(_ time: WallTime?, _ order: Int64) -> Milliseconds? { time?.since(WallTime(milliseconds: order)) }
+        return verdict == other.verdict && select == other.select && except == other.except && within == other.within
+            && (covers == other.covers || atAppend(covers, order) == atAppend(other.covers, other.order))
+            && (expires == other.expires || atAppend(expires, order) == atAppend(other.expires, other.order))
     }
 
     /// nil where it is against more than one id, or spares somebody.

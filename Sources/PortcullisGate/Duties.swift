@@ -71,6 +71,7 @@ extension Uplink {
         guard received >= sentAt.milliseconds, received - sentAt.milliseconds < 1000 else { return }
         let middle = sentAt.milliseconds + (received - sentAt.milliseconds) / 2
         shared.redisClock.store(time.subtractingClamped(middle), ordering: .relaxed)
+        shared.knowsRedisTime.store(true, ordering: .relaxed)
     }
 
     /// Read under tracking, then set: Redis must tell the subscriber of the change, and bring it the nonce behind that.

@@ -20,6 +20,8 @@ final class GateShared: Sendable {
     let throttle: Mutex<AddressThrottle>
     /// How far Redis' clock is ahead of this machine's, in ms.
     let redisClock = Atomic<Int64>(0)
+    /// Whether Redis has told its time yet.
+    let knowsRedisTime = Atomic<Bool>(false)
     /// Connections of all loops.
     let connections = Atomic<Int>(0)
     let requests = Atomic<UInt64>(0)
