@@ -64,6 +64,13 @@ public enum GateServer {
                 tokens: keys?.policy ?? tokens.policy,
                 version: version
             )
+            if embedded == nil {
+                do throws(StartupError) {
+                    try RedisPlace.checkRights(redis, configuration)
+                } catch {
+                    throw RedisUnreachable(error.description)
+                }
+            }
             if configuration.mode == .bestEffort {
                 logger.warning(
                     "guarantee.mode is best_effort: while Redis cannot be followed, revoked users may be served"

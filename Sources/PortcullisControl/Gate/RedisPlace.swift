@@ -1,4 +1,6 @@
 import Glibc
+import PortcullisCore
+public import PortcullisGate
 import PortcullisReactor
 public import PortcullisRedis
 
@@ -68,6 +70,40 @@ public enum RedisPlace {
             } catch {
                 if error.isRefusal || Clock.boot() >= end { throw StartupError(error.description) }
                 usleep(50_000)
+            }
+        }
+    }
+
+    /// Tries what a gate does in Redis: a right that is missing would else be found by whoever needs it first.
+    public static func checkRights(_ url: RedisURL, _ configuration: GateConfiguration) throws(StartupError) {
+        let keys = configuration.keys
+        let session = configuration.sessions.flatMap { $0.key.key("portcullis-trial") }
+        let trials = GateRights.trials(
+            keys,
+            node: configuration.node,
+            session: session.map { String(decoding: $0, as: UTF8.self) },
+            touches: configuration.sessions?.touches ?? false,
+            sharedKeys: (configuration.asksSharedKeys ? ["revoked:", "jwt_blacklist:", "token_version:"] : [])
+                + (configuration.asksActiveTokens ? ["active_token:"] : []),
+            replicas: configuration.waitReplicas > 0
+        )
+        do throws(BlockingConnection.Failure) {
+            let answers = try BlockingConnection(url).ask(trials.map(\.command))
+            try accept(trials, answers)
+            let subscriptions = GateRights.subscriptions(keys, node: configuration.node)
+            try accept(subscriptions, BlockingConnection(url).ask(subscriptions.map(\.command)))
+        } catch {
+            throw StartupError(error.description)
+        }
+    }
+
+    private static func accept(
+        _ trials: [GateRights.Trial],
+        _ answers: [RESPValue]
+    ) throws(BlockingConnection.Failure) {
+        for (trial, answer) in zip(trials, answers) {
+            if let complaint = GateRights.complaint(trial, answer) {
+                throw BlockingConnection.Failure(description: complaint, isRefusal: true)
             }
         }
     }
