@@ -199,8 +199,8 @@ public struct StandingDecisions: Sendable {
             insert(entry(.revoked, revocation.select, revocation.except, covers: covers, expires: expires))
         case .block(let select, let except, let until):
             if let lift = unblocked[select], lift.order >= order {
-                // Under its id a later block may stand, which this one says nothing about.
-                if let known = held(event), !known.isProvisional, known.order > lift.order { return }
+                // Under its id the log holds a later block: one that was only heard says nothing about that.
+                if !isRead, let known = held(event), known.reading != 0, known.order > lift.order { return }
                 forget(event)
                 return remove(event)
             }
