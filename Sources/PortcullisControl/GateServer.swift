@@ -42,7 +42,7 @@ public enum GateServer {
         if let configured = try RedisPlace.configured(settings) {
             redis = configured
             do throws(StartupError) {
-                try RedisPlace.awaitAnswer(redis, keys: Keys(prefix: settings.redis.prefix))
+                try RedisPlace.awaitAnswer(redis)
             } catch {
                 throw RedisUnreachable(error.description)
             }
@@ -64,6 +64,13 @@ public enum GateServer {
                 tokens: keys?.policy ?? tokens.policy,
                 version: version
             )
+            if embedded == nil {
+                do throws(StartupError) {
+                    try RedisPlace.checkRights(redis, configuration)
+                } catch {
+                    throw RedisUnreachable(error.description)
+                }
+            }
             if configuration.mode == .bestEffort {
                 logger.warning(
                     "guarantee.mode is best_effort: while Redis cannot be followed, revoked users may be served"

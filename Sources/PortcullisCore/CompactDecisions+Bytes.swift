@@ -1,4 +1,4 @@
-/// next (4) · flags (1) · field and form of the event (1) · reading (2) · remark (2) · order (8) · covers (8)? · expires (8)? ·
+/// next (4) · flags (1) · field, form of the event and whether it was only heard (1) · reading (2) · remark (2) · order (8) · covers (8)? · expires (8)? ·
 /// within in s (4)? · event · id with its length (1 + n), integers little-endian.
 extension CompactDecisions {
     enum Flags {
@@ -13,6 +13,8 @@ extension CompactDecisions {
         static let usual: UInt8 = 32
         static let provisional: UInt8 = 64
         static let dead: UInt8 = 128
+        /// In the byte of field and form.
+        static let heard: UInt8 = 128
     }
 
     struct Layout {
@@ -46,7 +48,7 @@ extension CompactDecisions {
         if let expires = row.expires, !usual { append(UInt64(bitPattern: expires.milliseconds), 8) }
         if row.verdict == .reauthenticationRequired { append(UInt64(clamping: row.within.count / 1000), 4) }
         let form = PackedEventID.pack(row.event.bytes, to: &scratch)
-        scratch[5] |= form.rawValue << 4
+        scratch[5] |= form.rawValue << 4 | (row.isHeard ? Flags.heard : 0)
         scratch.append(UInt8(clamping: row.id.bytes.count))
         scratch.append(contentsOf: row.id.bytes.prefix(255))
     }
@@ -67,7 +69,7 @@ extension CompactDecisions {
         if flags & (Flags.endless | Flags.usual) == 0 { at += 8 }
         let within = at
         if flags & Flags.verdict == 2 { at += 4 }
-        let form = PackedEventID.Form(rawValue: bytes[start + 5] >> 4) ?? .text
+        let form = PackedEventID.Form(rawValue: bytes[start + 5] >> 4 & 3) ?? .text
         let event = at
         at += PackedEventID.length(form, bytes, at: at)
         let id = at + 1
@@ -130,7 +132,8 @@ extension CompactDecisions {
             isProvisional: bytes[start + 4] & Flags.provisional != 0,
             within: isTimed ? .seconds(Int64(bytes.little(4, at: layout.within))) : Milliseconds(0),
             remark: UInt16(bytes.little(2, at: start + 8)),
-            reading: UInt16(bytes.little(2, at: start + 6))
+            reading: UInt16(bytes.little(2, at: start + 6)),
+            isHeard: bytes[start + 5] & Flags.heard != 0
         )
     }
 }

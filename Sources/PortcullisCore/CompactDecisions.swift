@@ -18,6 +18,7 @@ struct CompactDecisions: Sendable {
         var within: Milliseconds
         var remark: UInt16
         var reading: UInt16
+        var isHeard: Bool
     }
 
     /// What of a decision is asked at a handshake.
@@ -106,9 +107,10 @@ struct CompactDecisions: Sendable {
         return row
     }
 
-    mutating func setReading(_ reading: UInt16, of event: Identifier) {
+    mutating func setFound(reading: UInt16, isHeard: Bool, of event: Identifier) {
         guard let reference = reference(of: event) else { return }
         let (page, at) = Self.place(reference)
+        pages[page].bytes[at + 5] = pages[page].bytes[at + 5] & ~Flags.heard | (isHeard ? Flags.heard : 0)
         pages[page].bytes[at + 6] = UInt8(truncatingIfNeeded: reading)
         pages[page].bytes[at + 7] = UInt8(truncatingIfNeeded: reading >> 8)
     }

@@ -9,6 +9,11 @@ public struct Grant: Equatable, Sendable {
         self.role = role
     }
 
+    /// The greatest version that an event may name. What Redis counts on from there stays exact in its numbers.
+    public static let greatestNamed: Int64 = 1_000_000_000_000_000
+    /// The greatest version that can stand anywhere; more was written by hand.
+    public static let greatestVersion: Int64 = 2 * greatestNamed
+
     /// Reads `<version>:<role>`, as it stands in `P:perm:<user>`; nil where it is malformed or the role has no name here.
     public init?(stored: Identifier, roles: RoleOrder) {
         guard let colon = stored.bytes.firstIndex(of: UInt8(ascii: ":")), colon > 0, colon <= 18 else { return nil }
@@ -17,6 +22,7 @@ public struct Grant: Equatable, Sendable {
             guard (0x30...0x39).contains(digit) else { return nil }
             version = version * 10 + Int64(digit - 0x30)
         }
+        guard version <= Self.greatestVersion else { return nil }
         let name = stored.bytes[(colon + 1)...]
         guard !name.isEmpty else {
             self.init(version: version, role: nil)

@@ -12,7 +12,8 @@ extension StandingDecisions.Entry {
             isProvisional: row.isProvisional,
             within: row.within,
             remark: row.remark,
-            reading: row.reading
+            reading: row.reading,
+            isHeard: row.isHeard
         )
     }
 
@@ -30,8 +31,17 @@ extension StandingDecisions.Entry {
             isProvisional: isProvisional,
             within: within,
             remark: remark,
-            reading: reading
+            reading: reading,
+            isHeard: isHeard
         )
+    }
+
+    /// Whether it decides the same, apart from when it was appended.
+    func isSame(as other: Self) -> Bool {
+        func atAppend(_ time: WallTime?, _ order: Int64) -> Milliseconds? { time?.since(WallTime(milliseconds: order)) }
+        return verdict == other.verdict && select == other.select && except == other.except && within == other.within
+            && (covers == other.covers || atAppend(covers, order) == atAppend(other.covers, other.order))
+            && (expires == other.expires || atAppend(expires, order) == atAppend(other.expires, other.order))
     }
 }
 

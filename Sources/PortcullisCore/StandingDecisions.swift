@@ -52,6 +52,8 @@ public struct StandingDecisions: Sendable {
         var remark: UInt16 = 0
         /// The last reading of everything that found it, or the one that was the last when it came.
         var reading: UInt16 = 0
+        /// Whether the channel alone has told of it: the log has not been read to hold it.
+        var isHeard = false
     }
 
     /// What takes others away, and is kept so that they stay away.
@@ -154,11 +156,12 @@ public struct StandingDecisions: Sendable {
     ///   - isProvisional: whether the order is a guess, for an event that was only published. What the log says replaces it.
     public mutating func apply(_ decision: Decision, event: Identifier, order: Int64, isProvisional: Bool = false) {
         let logged = LoggedEvent(key: event, order: order, event: Event(id: event, decision: decision))
-        apply(logged, isProvisional: isProvisional)
+        apply(logged, isProvisional: isProvisional, isRead: !isProvisional)
     }
 
-    /// Takes up a decision that the log holds, or is guessed to.
-    public mutating func apply(_ logged: LoggedEvent, isProvisional: Bool = false) {
+    /// Takes up a decision.
+    /// - Parameter isRead: whether the log or the standing decisions of Redis were read to hold it.
+    public mutating func apply(_ logged: LoggedEvent, isProvisional: Bool = false, isRead: Bool = true) {
         let (event, order) = (logged.key, logged.order)
         let appended = WallTime(milliseconds: order)
         let remark = remarks.note(reason: logged.event.reason, actor: logged.event.actor)
@@ -181,7 +184,8 @@ public struct StandingDecisions: Sendable {
                 isProvisional: isProvisional,
                 within: within,
                 remark: remark,
-                reading: reading
+                reading: reading,
+                isHeard: !isRead
             )
         }
         let end = Ending(
@@ -203,6 +207,8 @@ public struct StandingDecisions: Sendable {
             insert(entry(.revoked, revocation.select, revocation.except, covers: covers, expires: expires))
         case .block(let select, let except, let until):
             if let lift = unblocked[select], lift.order >= order {
+                // Under its id the log holds a later block: one that was only heard says nothing about that.
+                if !isRead, let known = held(event), !known.isHeard, known.order > lift.order { return }
                 forget(event)
                 return remove(event)
             }
@@ -262,9 +268,15 @@ public struct StandingDecisions: Sendable {
             if let known = held(new.event), known.isProvisional || known.order <= lift.order { remove(new.event) }
             return
         }
+        var new = new
         if let known = held(new.event) {
-            if !known.isProvisional, new.isProvisional || known.order > new.order {
-                return setReading(new.reading, of: new.event)
+            // The log says what stands under an id: another decision that was only heard under it does not take its place.
+            let isOther = !known.isProvisional && !known.isSame(as: new)
+            if isOther, new.isHeard, !known.isHeard { return }
+            let isCorrection = isOther && known.isHeard && !new.isHeard
+            new.isHeard = new.isHeard && known.isHeard
+            if !known.isProvisional, !isCorrection, new.isProvisional || known.order > new.order {
+                return setFound(reading: new.reading, isHeard: new.isHeard, of: new.event)
             }
             remove(new.event)
         }
@@ -275,12 +287,13 @@ public struct StandingDecisions: Sendable {
         if let expires = new.expires { ending[Self.hour(of: expires), default: []].insert(new.event) }
     }
 
-    private mutating func setReading(_ reading: UInt16, of event: Identifier) {
-        compact.setReading(reading, of: event)
+    private mutating func setFound(reading: UInt16, isHeard: Bool, of event: Identifier) {
+        compact.setFound(reading: reading, isHeard: isHeard, of: event)
         guard let place = places[event], let index = entries[place]?.firstIndex(where: { $0.event == event }) else {
             return
         }
         entries[place]?[index].reading = reading
+        entries[place]?[index].isHeard = isHeard
     }
 
     private mutating func remove(_ event: Identifier) {

@@ -116,6 +116,8 @@ extension VouchMachine {
         // The channel told of an entry that the log does not hold (any more): a primary told of it and lost it.
         let passed = max(open.expects ?? .zero, position ?? .zero)
         if unread.count > terms.mostUnread || unread.contains(where: { $0 <= passed }) {
+            // With the entry, the version that it gave may be lost; or there never was one.
+            actions.append(.forgetVersions)
             readAll(now, &actions)
             return
         }
@@ -169,9 +171,13 @@ extension VouchMachine {
             }
         }
         newestHeard = max(entry.position, newestHeard ?? .zero)
-        if entry.position > position ?? .zero, unread.count <= terms.mostUnread { unread.insert(entry.position) }
-        guard recent.isNew(entry.key, order: entry.order) else { return actions }
-        actions.insert(.apply([entry.logged]), at: 0)
+        let isNew = recent.isNew(entry.key, order: entry.order)
+        // One that stands before the position and is new all the same was not there when the log was read.
+        if isNew || entry.position > position ?? .zero, unread.count <= terms.mostUnread {
+            unread.insert(entry.position)
+        }
+        guard isNew else { return actions }
+        actions.insert(.apply([entry.logged], isRead: false), at: 0)
         // Before the first whole reading nobody has been admitted: there is nobody to tell of.
         if hasVouched { actions.insert(.tell([entry.logged]), at: 1) }
         return actions

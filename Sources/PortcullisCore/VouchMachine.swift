@@ -27,8 +27,8 @@ public struct VouchMachine: Sendable {
         case sendProbe(nonce: UInt64)
         /// The probe came back after so long: both links are good.
         case proved(Milliseconds)
-        /// Into the replica, before anybody is told.
-        case apply([LoggedEvent])
+        /// Into the replica, before anybody is told. What was only heard does not take the place of what was read.
+        case apply([LoggedEvent], isRead: Bool = true)
         /// To the loops; but for what no longer counts (``StandingDecisions/counts(_:now:)``).
         case tell([LoggedEvent])
         /// Redis was emptied or replaced: the versions of permissions begin anew.

@@ -70,6 +70,7 @@ extension Uplink {
         // Half-way between question and answer, where the two are close enough to tell.
         guard received >= sent, received - sent < 1000 else { return }
         shared.redisClock.store(time.subtractingClamped(sent + (received - sent) / 2), ordering: .relaxed)
+        shared.knowsRedisTime.store(true, ordering: .relaxed)
     }
 
     /// Read under tracking, then set: Redis must tell the subscriber of the change, and bring it the nonce behind that.

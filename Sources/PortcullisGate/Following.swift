@@ -33,9 +33,9 @@ extension Uplink {
             command.machine.proved()
             subscription.machine.proved()
             lastProbe = took
-        case .apply(let events):
+        case .apply(let events, let isRead):
             shared.standing.withLock { standing in
-                for event in events { standing.apply(event) }
+                for event in events { standing.apply(event, isRead: isRead) }
             }
         case .tell(let events): tell(events)
         case .forgetVersions: shared.tellAll(.versionsLost)
@@ -108,12 +108,13 @@ extension Uplink {
         else { return lost(.command, "The standing decisions cannot be read: \(value.errorText ?? "no list").") }
         var standing: [LoggedEvent] = []
         for index in stride(from: 0, to: fields.count, by: 2) {
-            guard let key = fields[index].bytes, let stored = fields[index + 1].bytes else { continue }
+            guard let key = fields[index].bytes.map(Identifier.init(bytes:)), let stored = fields[index + 1].bytes
+            else { continue }
             do throws(EventRejection) {
                 let entry = try StandingEntry.decode(stored, roles: configuration.roles, trust: trust(retention: nil))
-                let id = Identifier(bytes: key)
-                guard id.isWellFormed, entry.event.id == nil || entry.event.id == id else { throw .badField("i") }
-                standing.append(LoggedEvent(key: Identifier(bytes: key), order: entry.order, event: entry.event))
+                let logged = LoggedEvent(key: key, order: entry.order, event: entry.event)
+                try check(logged, behind: nil)
+                standing.append(logged)
             } catch {
                 rejected(error, position: "standing")
             }
@@ -144,7 +145,8 @@ extension Uplink {
             case UInt8(ascii: "i") where name.count == 1: key = value
             case UInt8(ascii: "o") where name.count == 1: order = Int64(String(decoding: value, as: UTF8.self))
             case UInt8(ascii: "v") where name.elementsEqual("version".utf8):
-                version = Int64(String(decoding: value, as: UTF8.self))
+                // 0 is none: what is no number is refused with it.
+                version = Int64(String(decoding: value, as: UTF8.self)) ?? 0
             default: break
             }
         }
@@ -156,14 +158,32 @@ extension Uplink {
             let trust = trust(retention: configuration.appendPolicy.retention)
             let roles = configuration.roles
             let event = try EventCodec.decode(json, roles: roles, mayLackID: true, trust: trust, &eventParser)
-            let id = Identifier(bytes: key)
-            // Under the id of another event it would take that one's place.
-            guard id.isWellFormed, event.id == nil || event.id == id else { throw .badField("i") }
-            return LoggedEvent(key: Identifier(bytes: key), order: order, version: version, event: event)
+            let logged = LoggedEvent(key: Identifier(bytes: key), order: order, version: version, event: event)
+            try check(logged, behind: position)
+            return logged
         } catch {
             rejected(error, position: position.description)
             return nil
         }
+    }
+
+    /// How far an order may be ahead of Redis' time: many decisions at once run ahead of it by a millisecond each.
+    private static let orderAhead = Milliseconds.seconds(3600)
+
+    /// What the script would not have written. An order of the far future would cover all credentials that are ever issued, and outlive
+    /// every decision after it.
+    /// - Parameter position: an entry of the stream; ids there never go back, whatever Redis' clock does.
+    private func check(_ logged: LoggedEvent, behind position: LogPosition?) throws(EventRejection) {
+        let (key, order) = (logged.key, logged.order)
+        // Entries are applied once, by `i`: under the id of another event this one would hide it.
+        guard key.isWellFormed, logged.event.id == nil || logged.event.id == key else { throw .badField("i") }
+        if let version = logged.version, !(1...Grant.greatestVersion).contains(version) { throw .badField("version") }
+        guard order >= 0 else { throw .badField("o") }
+        // Before Redis has told its time there is nothing to hold it against.
+        guard shared.knowsRedisTime.load(ordering: .relaxed) else { return }
+        let entry = WallTime(milliseconds: position.map { Int64(clamping: $0.milliseconds) } ?? 0)
+        let latest = max(shared.redisTime(), entry) + Self.orderAhead
+        guard order <= latest.milliseconds else { throw .badField("o") }
     }
 
     // MARK: - To the loops
@@ -231,7 +251,9 @@ extension Uplink {
         do throws(EventRejection) {
             let trust = trust(retention: configuration.appendPolicy.retention)
             switch try ChannelMessage.decode(payload, roles: configuration.roles, trust: trust) {
-            case .logged(let entry): perform(machine.heard(entry, now: now))
+            case .logged(let entry):
+                try check(entry.logged, behind: machine.position)
+                perform(machine.heard(entry, now: now))
             case .bare(let event, let payload): bareReceived(event, payload)
             }
         } catch {
@@ -251,7 +273,7 @@ extension Uplink {
         case .revoke, .block:
             // Its order is not known yet; the log brings it within a moment.
             let logged = LoggedEvent(key: key, order: appended.milliseconds, event: event)
-            shared.standing.withLock { $0.apply(logged, isProvisional: true) }
+            shared.standing.withLock { $0.apply(logged, isProvisional: true, isRead: false) }
             decide(event, key, version: nil, appended: appended, receipt: false)
         default: break
         }
@@ -312,7 +334,7 @@ extension Uplink {
         case .refused(let error):
             shared.report(.eventNotAdopted(error))
             // What Redis says of the event itself will not change; all else may.
-            if !error.hasPrefix("BADEVENT"), !error.hasPrefix("NOPERM"), !error.hasPrefix("WRONGTYPE") {
+            if !error.hasPrefix("BADEVENT"), !LinkMachine.isForbidden(error), !error.contains("WRONGTYPE ") {
                 keep(adoption)
             }
         }

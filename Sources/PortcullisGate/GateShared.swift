@@ -21,6 +21,8 @@ final class GateShared: Sendable {
     /// How far Redis' clock is ahead of CLOCK_BOOTTIME, in ms: no step of this machine's wall clock moves what Redis says. Until Redis was
     /// asked, the wall clock is its best guess.
     let redisClock = Atomic<Int64>(Clock.wall() - Clock.boot() / 1_000_000)
+    /// Whether Redis has told its time yet.
+    let knowsRedisTime = Atomic<Bool>(false)
     /// Connections of all loops.
     let connections = Atomic<Int>(0)
     let requests = Atomic<UInt64>(0)

@@ -6,7 +6,8 @@ import PortcullisWire
 extension Uplink {
     /// A value that cannot be read ends a session; a Redis that is loading or out of memory says nothing about it, and is asked again.
     func watchedSessionRead(_ id: Identifier, _ value: RESPValue) {
-        if let error = value.errorText, !error.hasPrefix("WRONGTYPE") {
+        // Redis 6 says in front that a script failed.
+        if let error = value.errorText, !error.contains("WRONGTYPE ") {
             if sessionsToRead.count < Self.mostSessionsToRead { sessionsToRead.insert(id) }
         } else {
             shared.tellAll(.sessionChanged(id, session(value)))

@@ -18,6 +18,7 @@ public enum AppendScript {
           or not id or id == '' then
           return redis.error_reply('BADEVENT an argument is missing')
         end
+        if #json > 65536 then return redis.error_reply('BADEVENT the event is larger than 64 KiB') end
         local read, event = pcall(cjson.decode, json)
         if not read or type(event) ~= 'table' or event.v ~= 1 or type(event.type) ~= 'string' then
           return redis.error_reply('BADEVENT the event is no JSON object with v 1 and a type')
@@ -36,6 +37,10 @@ public enum AppendScript {
         if kind == 'permit' and (not extra or type(event.resource) ~= 'string' or type(event.user) ~= 'string') then
           return redis.error_reply('BADEVENT a permit has a user and a resource')
         end
+        local wanted_version = kind == 'permit' and type(event.version) == 'number' and event.version
+        if wanted_version and not (wanted_version >= 1 and wanted_version <= 1e15 and wanted_version % 1 == 0) then
+          return redis.error_reply('BADEVENT the version of a permit is a whole number from 1 to 10^15')
+        end
 
         -- What a script did before an error stays: what could fail in the middle is looked at before anything is written.
         local kinds = {[log] = 'stream', [standing] = 'hash'}
@@ -50,6 +55,15 @@ public enum AppendScript {
 
         local time = redis.call('TIME')
         local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+        local previous = newest[1] and newest[1][1] or '0-0'
+        -- Gates take no order that is further ahead: one that was forged would cover all that is ever issued. Ids of the log never go
+        -- back, whatever Redis' clock does.
+        local latest = math.max(now, tonumber(string.match(previous, '^(%d+)'))) + 3600000
+        local order = tonumber(given)
+        if given ~= '' and not (order and order >= 0 and order <= latest and order % 1 == 0) then
+          return redis.error_reply('BADEVENT the order of a copy is a whole number, at most an hour ahead of the clock')
+        end
         -- The same payload published again later is a new decision: an id made of a payload is a repeat for two seconds only.
         local known = redis.call('GET', seen)
         if known then
@@ -67,19 +81,20 @@ public enum AppendScript {
         if kind == 'permit' then
           local stored = redis.call('HGET', extra, event.resource)
           local last = stored and tonumber(string.match(stored, '^(%d+):')) or 0
-          if type(event.version) == 'number' then
-            if event.version <= last then return {'', '', 'stale', string.format('%.0f', last), ''} end
-            last = event.version - 1
+          -- Written by hand: beyond it numbers are not told apart.
+          if last > 2e15 then last = 0 end
+          if wanted_version then
+            if wanted_version <= last then return {'', '', 'stale', string.format('%.0f', last), ''} end
+            last = wanted_version - 1
           end
           version = string.format('%.0f', last + 1)
         end
 
-        local order = tonumber(given)
         local last_order = tonumber(redis.call('GET', order_key) or '0') or 0
+        -- Not a number, or written by hand.
+        if not (last_order >= 0 and last_order <= latest) then last_order = 0 end
         if not order then order = math.max(now, last_order + 1) end
         local order_text = string.format('%.0f', order)
-        local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
-        local previous = newest[1] and newest[1][1] or '0-0'
         local fields = {'e', json, 'i', id, 'o', order_text}
         if version ~= '' then fields[7], fields[8] = 'version', version end
         redis.call('SET', epoch, ARGV[8], 'NX')

@@ -108,6 +108,11 @@ public struct LinkMachine: Equatable, Sendable {
             : "This Redis is no primary but a replica."
     }
 
+    /// Whether the user lacks a right. What a script does is refused in other words.
+    public static func isForbidden(_ error: String) -> Bool {
+        error.hasPrefix("NOPERM") || error.contains("The user executing the script can't")
+    }
+
     /// What Redis' refusal of a greeting means to the operator.
     public static func sentence(_ error: String) -> String {
         if error.hasPrefix("WRONGPASS") || error.contains("invalid password") || error.contains("invalid username") {
@@ -120,7 +125,12 @@ public struct LinkMachine: Equatable, Sendable {
             return "Redis has no password, but one was given: remove it from redis.url."
         }
         if error.contains("DB index") { return "Redis has no database of that number: correct redis.url." }
-        if error.hasPrefix("NOPERM") { return "Redis forbids the gate's user a command it needs: correct its ACL." }
+        if isForbidden(error) {
+            let parts = error.split(separator: "'", omittingEmptySubsequences: false)
+            let command =
+                error.hasPrefix("NOPERM") && parts.count == 3 ? parts[1].uppercased() : "a key or command it needs"
+            return "Redis forbids this user \(command): give it its ACL line in the README (ACL SETUSER)."
+        }
         if error.hasPrefix("LOADING") { return "Redis is still loading its data." }
         // Redis repeats the arguments of a command that it does not know: a password may be among them.
         let text = error.firstRange(of: ", with args").map { String(error[..<$0.lowerBound]) } ?? error

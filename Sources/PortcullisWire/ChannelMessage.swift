@@ -38,7 +38,11 @@ public enum ChannelMessage: Equatable, Sendable {
         else { throw .badField("o") }
         let previous = json.member("prev", in: payload.span)
             .flatMap { json.string($0, in: payload.span) }.flatMap(LogPosition.init)
-        let version = json.member("version", in: payload.span).flatMap { json.integer($0, in: payload.span) }
+        var version: Int64?
+        if let node = json.member("version", in: payload.span) {
+            version = json.integer(node, in: payload.span)
+            guard let version, (1...Grant.greatestVersion).contains(version) else { throw .badField("version") }
+        }
         let event = try reader.event(inner, mayLackID: true)
         // Entries are applied once, by `i`: under the id of another event this one would hide it.
         guard event.id == nil || event.id == key else { throw .badField("i") }
@@ -72,9 +76,8 @@ public struct StandingEntry: Equatable, Sendable {
         } catch {
             throw .notJSON(error)
         }
-        guard let node = json.member("o", in: bytes.span), let order = json.integer(node, in: bytes.span) else {
-            throw .badField("o")
-        }
+        guard let node = json.member("o", in: bytes.span), let order = json.integer(node, in: bytes.span), order >= 0
+        else { throw .badField("o") }
         guard let inner = json.member("event", in: bytes.span) else { throw .badField("event") }
         let reader = EventReader(bytes: bytes, json: json, roles: roles, trust: trust)
         let event = try reader.event(inner, mayLackID: true)

@@ -104,7 +104,7 @@ struct EventReader {
             role = named
         }
         let version = try integer("version", object)
-        guard (version ?? 1) >= 1 else { throw .badField("version") }
+        guard (1...Grant.greatestNamed).contains(version ?? 1) else { throw .badField("version") }
         return .init(user: user, resource: resource, role: role, version: version)
     }
 

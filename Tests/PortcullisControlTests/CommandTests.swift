@@ -280,25 +280,4 @@ import Testing
         url.password = "sesame"
         try RedisPlace.awaitAnswer(url, patience: 60_000)
     }
-
-    @Test(arguments: [
-        ("-xrange", "read portcullis:log"), ("-hdel", "write portcullis:standing"), ("-eval", "run scripts"),
-        ("resetchannels", "publish to portcullis:events"), ("resetkeys", "read portcullis:epoch"),
-    ])
-    func aUserThatMayNotDoWhatAGateNeedsIsRefused(_ lacking: String, _ what: String) throws {
-        let redis = try RedisServer()
-        try redis.ask("ACL", "SETUSER", "gate", "on", ">secret", "~*", "&*", "+@all", lacking)
-        var url = redis.url
-        (url.user, url.password) = ("gate", "secret")
-        try RedisPlace.awaitAnswer(url, patience: 60_000)
-        let error = #expect(throws: StartupError.self) {
-            try RedisPlace.awaitAnswer(url, keys: Keys(), patience: 60_000)
-        }
-        #expect(
-            error?.description.contains("forbids the gate's user to \(what): ") == true,
-            "\(String(describing: error))"
-        )
-        try redis.ask("ACL", "SETUSER", "gate", "~*", "&*", "+@all")
-        try RedisPlace.awaitAnswer(url, keys: Keys(), patience: 60_000)
-    }
 }

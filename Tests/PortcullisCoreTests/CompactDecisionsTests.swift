@@ -38,7 +38,8 @@ import Testing
             within: verdict == .reauthenticationRequired
                 ? .seconds(Int64(Int.random(in: 0..<100, using: &generator))) : Milliseconds(0),
             remark: UInt16(Int.random(in: 0..<65_536, using: &generator)),
-            reading: UInt16(Int.random(in: 0..<65_536, using: &generator))
+            reading: UInt16(Int.random(in: 0..<65_536, using: &generator)),
+            isHeard: Bool.random(using: &generator)
         )
     }
 
@@ -71,7 +72,9 @@ import Testing
             } else {
                 let place = Int.random(in: 0..<list.count, using: &generator)
                 list[place].reading = UInt16(Int.random(in: 0..<65_536, using: &generator))
-                compact.setReading(list[place].reading, of: list[place].event)
+                list[place].isHeard.toggle()
+                let changed = list[place]
+                compact.setFound(reading: changed.reading, isHeard: changed.isHeard, of: changed.event)
             }
         }
         #expect(compact.count == list.count)
@@ -119,7 +122,8 @@ import Testing
                 isProvisional: false,
                 within: Milliseconds(0),
                 remark: 1,
-                reading: 1
+                reading: 1,
+                isHeard: false
             )
         }
         for number in 0..<20_000 { _ = compact.insert(token(number)) }

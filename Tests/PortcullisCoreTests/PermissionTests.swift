@@ -37,7 +37,7 @@ import Testing
 @Suite struct GrantTests {
     @Test(
         arguments: [
-            ("1:viewer", 1, 0), ("0:owner", 0, 3), ("999999999999999999:editor", 999_999_999_999_999_999, 2),
+            ("1:viewer", 1, 0), ("0:owner", 0, 3), ("2000000000000000:editor", 2_000_000_000_000_000, 2),
             ("12:", 12, nil),
         ] as [(Identifier, Int64, UInt8?)]
     )
@@ -49,7 +49,7 @@ import Testing
         arguments: [
             "", ":", ":viewer", "viewer", "1", "1viewer", "-1:viewer", "+1:viewer", " 1:viewer", "1 :viewer",
             "1:Viewer", "1:viewer ",
-            "1::viewer", "1:superuser", "1000000000000000000:viewer", "0x1:viewer",
+            "1::viewer", "1:superuser", "1000000000000000000:viewer", "2000000000000001:viewer", "0x1:viewer",
         ] as [Identifier]
     )
     func invalid(_ stored: Identifier) {

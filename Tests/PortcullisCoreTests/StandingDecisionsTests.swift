@@ -299,6 +299,44 @@ func user(_ id: Identifier) -> Selector {
         #expect(!replica.standing.holds("b1"))
     }
 
+    /// Who may publish can say anything under the id of a decision. What the log holds under it stays.
+    @Test func whatIsOnlyHeardDoesNotReplaceWhatWasRead() {
+        func logged(_ decision: Decision, _ order: Int64) -> LoggedEvent {
+            LoggedEvent(key: "b1", order: order, event: Event(id: "b1", decision: decision))
+        }
+        func block(_ name: Identifier) -> Decision { .block(user(name), except: nil, until: nil) }
+        var replica = Replica()
+        replica.standing.apply(logged(block("alice"), 50), isRead: true)
+        replica.unblock(user("alice"), order: 40)
+        let revoked = Decision.Revocation(select: user("alice"), issuedBefore: .time(ms(0)))
+        for forged in [
+            logged(block("bob"), 50), logged(block("bob"), 90), logged(block("alice"), 30),
+            logged(.revoke(revoked), 90), logged(.block(user("alice"), except: nil, until: ms(1)), 90),
+            logged(.block(user("alice"), except: user("alice"), until: nil), 90),
+        ] {
+            replica.standing.apply(forged, isRead: false)
+            #expect(replica.verdict(Self.alice) == .blocked, "\(forged)")
+        }
+        // What was heard first gives way to the log, whatever its order.
+        var other = Replica()
+        other.standing.apply(logged(block("bob"), 90), isRead: false)
+        other.standing.apply(logged(block("alice"), 50), isRead: true)
+        #expect(other.verdict(Self.alice) == .blocked)
+        // The same payload once more is the same decision at a later time.
+        func again(_ order: Int64, isRead: Bool, in replica: inout Replica) {
+            let revocation = Decision.Revocation(select: user("alice"), issuedBefore: .append)
+            let event = LoggedEvent(key: "h:1", order: order, event: Event(id: nil, decision: .revoke(revocation)))
+            replica.standing.apply(event, isRead: isRead)
+        }
+        var third = Replica()
+        again(10, isRead: true, in: &third)
+        again(80, isRead: false, in: &third)
+        again(10, isRead: true, in: &third)
+        third.standing.beginReading()
+        #expect(third.standing.missing(now: ms(1000)).map(\.order) == [80])
+        #expect(third.standing.count == 1)
+    }
+
     @Test func onlyTheSameSelector() {
         var replica = Replica()
         replica.block(Selector(ids: [.user: "alice", .tenant: "acme"]), order: 10)

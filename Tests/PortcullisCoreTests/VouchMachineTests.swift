@@ -217,7 +217,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         #expect(
             gate.heard(told(2, after: 1), now: boot(ms: 30)) == [
-                .apply([revocation(2)]), .tell([revocation(2)]),
+                .apply([revocation(2)], isRead: false), .tell([revocation(2)]),
             ]
         )
         #expect(gate.machine.position == at(1))
@@ -239,7 +239,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         #expect(
             gate.heard(told(5, after: previous), now: boot(ms: 30)) == [
-                .apply([revocation(5)]), .tell([revocation(5)]), .readPage(from: at(1), count: 2000),
+                .apply([revocation(5)], isRead: false), .tell([revocation(5)]), .readPage(from: at(1), count: 2000),
             ]
         )
         // Another gap while that is under way is read behind it.
@@ -307,13 +307,29 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(gate.page([], 1050) == [.vouch(at: boot(ms: 1040))])
     }
 
+    /// Told of at a place that was read without finding it.
+    @Test func whatIsToldLateMustHaveBeenThere() {
+        let gate = Vouching()
+        gate.start([row(1), row(3)])
+        _ = gate.heard(told(2, after: 1), now: boot(ms: 30))
+        _ = gate.time(1020)
+        #expect(gate.page([row(3)], 1030) == [.forgetVersions, .beginReading, .readStanding(cursor: 0)])
+        // What is told again, and was read, asks for nothing.
+        let other = Vouching()
+        other.start([row(1), row(3)])
+        _ = other.heard(told(1, after: 0), now: boot(ms: 30))
+        _ = other.time(1020)
+        #expect(other.page([row(3)], 1030).contains(.vouch(at: boot(ms: 1020))))
+    }
+
     /// The channel told of an entry that the log does not hold: a primary that told and lost it.
     @Test func whatWasToldMustBeThere() {
         let gate = Vouching()
         gate.start()
         _ = gate.heard(told(2, after: 1), now: boot(ms: 30))
         _ = gate.time(1020)
-        #expect(gate.page([row(1)], 1030) == [.beginReading, .readStanding(cursor: 0)])
+        // Nor does the version of a permission stand that it gave.
+        #expect(gate.page([row(1)], 1030) == [.forgetVersions, .beginReading, .readStanding(cursor: 0)])
         _ = gate.standing(1040)
         // Once is enough: a message may have been forged.
         #expect(gate.page([row(1)], 1050).contains(.vouch(at: boot(ms: 1040))))

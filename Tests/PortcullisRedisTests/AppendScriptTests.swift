@@ -156,8 +156,19 @@ extension AppendScript.Answer {
             last = order
         }
         // Redis' clock has stepped back, so to speak: the orders go on from where they were.
+        last += 1_800_000
+        _ = try log.ask("SET", log.keys.order, "\(last)")
+        #expect(try log.append(Self.alice, as: "ahead").order == last + 1)
+        // By far more than that: ids of the log do not step back either.
+        let redisTime = last
+        last += 86_400_000
+        _ = try log.ask("XADD", log.keys.log, "\(last)-0", "i", "x")
+        _ = try log.ask("SET", log.keys.order, "\(last)")
+        #expect(try log.append(Self.alice, as: "a day").order == last + 1)
+        // Nothing but a hand wrote that: it would have every decision cover what is issued for years.
+        _ = try log.ask("DEL", log.keys.log)
         _ = try log.ask("SET", log.keys.order, "99999999999999")
-        #expect(try log.append(Self.alice, as: "ahead").order == 100_000_000_000_000)
+        #expect(try log.append(Self.alice, as: "by hand").order ?? .max < redisTime)
     }
 
     /// What a gate puts back keeps its order for life, and those that are given later come behind it.
@@ -168,9 +179,18 @@ extension AppendScript.Answer {
         #expect(try log.ask("HGET", log.keys.standing, "old").text?.hasPrefix(#"{"o":12,"#) == true)
         let order = try #require(try log.append(Self.alice, as: "new").order)
         #expect(order > 1_600_000_000_000)
-        #expect(try log.append(Self.alice, as: "ahead", order: 88_888_888_888_888).order == 88_888_888_888_888)
+        let ahead = order + 1_800_000
+        #expect(try log.append(Self.alice, as: "ahead", order: ahead).order == ahead)
         #expect(try log.append(Self.alice, as: "older", order: 13).order == 13)
-        #expect(try log.append(Self.alice, as: "next").order == 88_888_888_888_889)
+        #expect(try log.append(Self.alice, as: "next").order == ahead + 1)
+        for impossible in [-1, ahead + 3_600_000, 1 << 53, .max] {
+            guard case .refused(let why) = try log.append(Self.alice, as: "never", order: impossible) else {
+                Issue.record("\(impossible) was taken")
+                continue
+            }
+            #expect(why.hasPrefix("BADEVENT"))
+        }
+        #expect(try log.append(Self.alice, as: "and next").order == ahead + 2)
         #expect(try log.append(Self.alice, as: "old", order: 12).order == nil)
     }
 

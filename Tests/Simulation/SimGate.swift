@@ -208,9 +208,9 @@ final class SimGate {
         case .sendProbe(let nonce): sendProbe(nonce)
         case .proved: if !machine.hears { provedAt = world.now }
         case .forgetVersions, .readSessions: break
-        case .apply(let events):
+        case .apply(let events, let isRead):
             for event in events {
-                standing.apply(event)
+                standing.apply(event, isRead: isRead)
                 world.oracle.learnt(self, event.key)
             }
         case .tell(let events):
@@ -233,7 +233,7 @@ final class SimGate {
 
     private static func brief(_ action: VouchMachine.Action) -> String {
         switch action {
-        case .apply(let events): "apply \(events.map(\.key))"
+        case .apply(let events, _): "apply \(events.map(\.key))"
         case .tell(let events): "tell \(events.map(\.key))"
         case .vouch(let sentAt): "vouch \(sentAt.nanoseconds / 1_000_000)"
         default: "\(action)"

@@ -1,4 +1,6 @@
 import Glibc
+import PortcullisCore
+public import PortcullisGate
 import PortcullisReactor
 public import PortcullisRedis
 
@@ -37,30 +39,6 @@ public enum RedisPlace {
         }
     }
 
-    /// Tries what changes nothing. A gate whose user lacks a permission would only be a gate that never vouches.
-    private static func requirePermissions(
-        _ connection: BlockingConnection,
-        _ keys: Keys
-    ) throws(BlockingConnection.Failure) {
-        let questions: [(what: String, command: Command)] = [
-            ("read \(keys.epoch)", Command("GET", keys.epoch)),
-            ("read \(keys.log)", Command("XRANGE", keys.log, "-", "+", "COUNT", "1")),
-            ("read \(keys.standing)", Command("HSCAN", keys.standing, "0", "COUNT", "1")),
-            ("write \(keys.standing)", Command("HDEL", keys.standing, "")),
-            ("run scripts", Command("EVAL", "return redis.call('EXISTS', KEYS[1])", "1", keys.log)),
-            ("publish to \(keys.events)", Command("PUBLISH", keys.control("?"), "")),
-            ("use CLIENT ID, needed for tracking", Command("CLIENT", "ID")),
-        ]
-        for (what, command) in questions {
-            guard let error = try connection.ask(command).errorText, error.hasPrefix("NOPERM") else { continue }
-            throw BlockingConnection.Failure(
-                description:
-                    "Redis forbids the gate's user to \(what): give it the ACL line of README, section Access.",
-                isRefusal: true
-            )
-        }
-    }
-
     private static func password(_ path: String) throws(StartupError) -> String {
         guard let file = fopen(path, "re") else {
             throw StartupError("redis.password_file: \(path) cannot be read (\(SocketError.text(errno))).")
@@ -78,10 +56,8 @@ public enum RedisPlace {
 
     /// Waits until Redis answers and accepts the gate, up to a time.
     ///
-    /// - Parameters:
-    ///   - keys: those of the gate; with them it is tried whether its user may do what it needs. nil: that is not asked.
-    ///   - patience: milliseconds. A refusal is not waited for: it would not change.
-    public static func awaitAnswer(_ url: RedisURL, keys: Keys? = nil, patience: Int = 5000) throws(StartupError) {
+    /// - Parameter patience: milliseconds. A refusal is not waited for: it would not change.
+    public static func awaitAnswer(_ url: RedisURL, patience: Int = 5000) throws(StartupError) {
         let end = Clock.boot() + Int64(patience) * 1_000_000
         while true {
             do throws(BlockingConnection.Failure) {
@@ -90,11 +66,44 @@ public enum RedisPlace {
                 if let error = try connection.ask(Command("TIME")).errorText {
                     throw BlockingConnection.Failure(description: LinkMachine.sentence(error), isRefusal: true)
                 }
-                if let keys { try requirePermissions(connection, keys) }
                 return
             } catch {
                 if error.isRefusal || Clock.boot() >= end { throw StartupError(error.description) }
                 usleep(50_000)
+            }
+        }
+    }
+
+    /// Tries what a gate does in Redis: a right that is missing would else be found by whoever needs it first.
+    public static func checkRights(_ url: RedisURL, _ configuration: GateConfiguration) throws(StartupError) {
+        let keys = configuration.keys
+        let session = configuration.sessions.flatMap { $0.key.key("portcullis-trial") }
+        let trials = GateRights.trials(
+            keys,
+            node: configuration.node,
+            session: session.map { String(decoding: $0, as: UTF8.self) },
+            touches: configuration.sessions?.touches ?? false,
+            sharedKeys: (configuration.asksSharedKeys ? ["revoked:", "jwt_blacklist:", "token_version:"] : [])
+                + (configuration.asksActiveTokens ? ["active_token:"] : []),
+            replicas: configuration.waitReplicas > 0
+        )
+        do throws(BlockingConnection.Failure) {
+            let answers = try BlockingConnection(url).ask(trials.map(\.command))
+            try accept(trials, answers)
+            let subscriptions = GateRights.subscriptions(keys, node: configuration.node)
+            try accept(subscriptions, BlockingConnection(url).ask(subscriptions.map(\.command)))
+        } catch {
+            throw StartupError(error.description)
+        }
+    }
+
+    private static func accept(
+        _ trials: [GateRights.Trial],
+        _ answers: [RESPValue]
+    ) throws(BlockingConnection.Failure) {
+        for (trial, answer) in zip(trials, answers) {
+            if let complaint = GateRights.complaint(trial, answer) {
+                throw BlockingConnection.Failure(description: complaint, isRefusal: true)
             }
         }
     }
