@@ -1,0 +1,90 @@
+import PortcullisCore
+import PortcullisCrypto
+import PortcullisReactor
+import PortcullisRedis
+import PortcullisWire
+import Synchronization
+
+/// Events that were only published: enforced at once, then put into the log.
+extension Uplink {
+    private static let mostAdoptionsWaiting = 1000
+
+    /// An event that was only published: enforced at once, then adopted into the log.
+    func bareReceived(_ event: Event, _ payload: [UInt8]) {
+        let appended = max(shared.redisTime(), loop.wall)
+        guard event.decision.isLogged else {
+            let key = event.id ?? Identifier("none")
+            return decide(event, key, version: nil, appended: appended, receipt: event.wantsReceipt && event.id != nil)
+        }
+        guard let key = event.id ?? Self.hash(payload) else { return }
+        switch event.decision {
+        case .revoke, .block:
+            // Its order is not known yet; the log brings it within a moment.
+            let logged = LoggedEvent(key: key, order: appended.milliseconds, event: event)
+            shared.standing.withLock { $0.apply(logged, isProvisional: true, isRead: false) }
+            decide(event, key, version: nil, appended: appended, receipt: false)
+        default: break
+        }
+        append(Adoption(event: event, payload: payload, key: key))
+    }
+
+    /// `h:` and the SHA-256 of the payload: the same for all gates that heard it.
+    private static func hash(_ payload: [UInt8]) -> Identifier? {
+        do throws(CryptoError) {
+            let digest = try SHA256.digest(payload.span)
+            let bytes = digest.indices.map { digest[$0] }
+            return Identifier(bytes: Array("h:".utf8) + Hexadecimal.encode(bytes))
+        } catch {
+            return nil
+        }
+    }
+
+    private func append(_ adoption: Adoption) {
+        guard command.machine.isReady else { return keep(adoption) }
+        let command = AppendScript.command(
+            adoption.event,
+            json: adoption.payload,
+            id: adoption.key,
+            epoch: newEpoch(),
+            keys: keys,
+            policy: configuration.appendPolicy
+        )
+        pending.append(command, .adoption(adoption))
+        owesWait = true
+    }
+
+    /// Redis cannot take it now: it is offered again.
+    func keep(_ adoption: Adoption) {
+        if adoptions.count >= Self.mostAdoptionsWaiting {
+            adoptions.removeFirst()
+            shared.report(.eventNotAdopted("too many events wait for Redis"))
+        }
+        adoptions.append(adoption)
+    }
+
+    func appendWaiting() {
+        let waiting = adoptions
+        adoptions.removeAll()
+        for adoption in waiting { append(adoption) }
+    }
+
+    func adopted(_ adoption: Adoption, _ value: RESPValue) {
+        switch AppendScript.Answer(value) {
+        case .stale: break
+        case .appended(_, let order, _):
+            // The log has it: its order replaces the guess.
+            let logged = LoggedEvent(key: adoption.key, order: order, event: adoption.event)
+            shared.standing.withLock { $0.apply(logged) }
+        case .repeated(_, let order):
+            // Under an id that was used before, the log may hold another decision: only a guess is replaced.
+            let logged = LoggedEvent(key: adoption.key, order: order, event: adoption.event)
+            shared.standing.withLock { if $0.isGuess(adoption.key) { $0.apply(logged) } }
+        case .refused(let error):
+            shared.report(.eventNotAdopted(error))
+            // What Redis says of the event itself will not change; all else may.
+            if !error.hasPrefix("BADEVENT"), !LinkMachine.isForbidden(error), !error.contains("WRONGTYPE ") {
+                keep(adoption)
+            }
+        }
+    }
+}

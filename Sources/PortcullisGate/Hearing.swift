@@ -1,0 +1,43 @@
+import PortcullisCore
+import PortcullisRedis
+import PortcullisWire
+
+/// What Redis pushes: events, what is said to this gate alone, and the keys that have changed.
+extension Uplink {
+    func pushed(_ push: Push) {
+        switch push {
+        case .subscribed:
+            subscribed += 1
+            guard subscribed == Self.channelCount else { break }
+            perform(machine.subscribed(now: now, random: .random(in: .min ... .max)))
+        case .message(let channel, let payload):
+            if channel.elementsEqual(keys.events.utf8) { eventReceived(payload) } else { controlReceived(payload) }
+        case .invalidated(let changed):
+            let probe = Array(keys.probe(configuration.node).utf8)
+            if changed?.contains(probe) ?? true { machine.probeInvalidated() }
+            invalidated(changed)
+        case .unsubscribed, .pong: break
+        }
+    }
+
+    private func eventReceived(_ payload: [UInt8]) {
+        do throws(EventRejection) {
+            let trust = trust(retention: configuration.appendPolicy.retention)
+            switch try ChannelMessage.decode(payload, roles: configuration.roles, trust: trust) {
+            case .logged(let entry):
+                try check(entry.logged, behind: machine.position)
+                perform(machine.heard(entry, now: now))
+            case .bare(let event, let payload): bareReceived(event, payload)
+            }
+        } catch {
+            rejected(error, position: nil)
+        }
+    }
+
+    private func invalidated(_ changed: [[UInt8]]?) {
+        guard let sessions = configuration.sessions else { return }
+        // No keys named: every key may have changed (FLUSHALL).
+        guard let changed else { return shared.tellAll(.sessionsUncertain) }
+        for id in changed.compactMap({ sessions.key.id($0) ?? sessionKeys[$0] }) { readSession(id) }
+    }
+}
