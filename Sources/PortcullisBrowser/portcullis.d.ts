@@ -179,6 +179,7 @@ export interface Ending {
   readonly advice: Advice;
   /** At most a day; null where the gate named none. */
   readonly retryAfterMs: number | null;
+  /** What the gate said beyond the reason, or what is wrong with a credential. */
   readonly detail: string | null;
 }
 

@@ -154,6 +154,8 @@ function gateURL(text, resource) {
   return url.href;
 }
 
+const CREDENTIAL = 'A credential is a token, { token }, { ticket } or { cookie: true }; a token has no spaces and no line ends.';
+
 /** A credential as it was given, in the form of an object; null where there is none. */
 function credentialOf(given) {
   if (given === null || given === undefined) return null;
@@ -161,7 +163,7 @@ function credentialOf(given) {
   if (it.cookie === true) return { cookie: true };
   if (isText(it.ticket) && it.ticket !== '') return { ticket: it.ticket };
   if (isText(it.token) && /^[!-~]+$/.test(it.token)) return { token: it.token, firstMessage: it.firstMessage === true };
-  throw invalid('A credential is a token, { token }, { ticket } or { cookie: true }, of the characters that those have.');
+  throw invalid(CREDENTIAL);
 }
 
 function opening(url, credential) {
@@ -441,7 +443,8 @@ export class GateSession extends Events {
         if (step !== this.#step) return;
         // Its words are not ours to pass on: they may hold what it was about.
         const isInvalid = error instanceof GateError && error.code === 'invalid';
-        return this.#ended(this.#ending('failed', null, 'credential_failed', isInvalid ? 'never' : 'later'));
+        const ending = this.#ending('failed', null, 'credential_failed', isInvalid ? 'never' : 'later');
+        return this.#ended({ ...ending, detail: isInvalid ? CREDENTIAL : null });
       }
       if (step !== this.#step) return;
       if (!fresh) return this.#ended(this.#ending('failed', null, 'no_credential', 'never'));

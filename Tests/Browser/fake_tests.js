@@ -268,6 +268,35 @@ test('expiring and reauthenticate: a fresh token is sent, and kept for the next 
   equal(journal.count('refreshed'), 2);
 });
 
+test('a newer sign-in is asked for while a token is being fetched', async (using) => {
+  const gate = await played([
+    WELCOME, { send: { type: 'expiring', in_s: 30 } }, { send: { type: 'reauthenticate', deadline_s: 60 } },
+    { await: 'refresh' }, { await: 'refresh' }, { send: { type: 'notice' } }, HOLD,
+  ]);
+  const asked = [];
+  let isAsked;
+  const both = new Promise((resolve) => (isAsked = resolve));
+  const credential = async ({ why }) => {
+    asked.push(why);
+    if (why === 'expiring') await both;
+    return `t${asked.length}`;
+  };
+  const session = using(connect(gate.url, { credential, policy: FAST }));
+  session.on('reauthenticate', isAsked);
+  await new Journal(session).find('notice');
+  equal(asked, ['connect', 'expiring', 'reauthenticate']);
+  equal((await gate.log())[0].messages.map(({ token }) => token), ['t2', 't3']);
+});
+
+test('a source that gives what is no credential', async (using) => {
+  for (const wrong of ['secret\n', { token: 7 }, 7, {}]) {
+    const journal = new Journal(using(connect('ws://127.0.0.1', { credential: () => wrong })));
+    const { ending } = await journal.find('gaveup');
+    equal([ending.cause, ending.reason, ending.advice], ['failed', 'credential_failed', 'never']);
+    ok(ending.detail.startsWith('A credential is') && !ending.detail.includes('secret'), ending.detail);
+  }
+});
+
 test('a source that fails is asked again; one that has nothing is not', async (using) => {
   const gate = await played([WELCOME, { send: { type: 'expiring', in_s: 30 } }, { await: 'refresh' }, close(4401, 'expired')]);
   const answers = ['t1', new Error('secret'), new Error('secret'), 't2', new Error('secret'), null];
@@ -377,6 +406,12 @@ test('closed by a listener', async (using) => {
     equal((await gate.log()).length, 1, type);
     equal(session.state, 'closed');
   }
+  const final = await played([WELCOME, close(4410, 'revoked')]);
+  const session = using(connect(final.url, { credential: 't' }));
+  const journal = new Journal(session);
+  session.on('closed', () => session.close());
+  await journal.over();
+  equal(journal.types, 'connected welcome closed', 'what one has ended oneself was not given up');
 });
 
 test('online again: a wait of our own is cut short, a connection from before is replaced', async (using) => {

@@ -142,7 +142,7 @@ test('gate: disconnected, and back by itself', async (using) => {
 
 test('gate: expired, and back with a fresh token', async (using) => {
   const asked = [];
-  const credential = (question) => (asked.push(question), token('eli', {}, '--ttl', asked.length === 1 ? '3s' : '15m'));
+  const credential = (question) => (asked.push(question), token('eli', {}, '--ttl', asked.length === 1 ? '5s' : '15m'));
   const session = using(connect(`ws://${main}`, { credential, policy: FAST }));
   const journal = new Journal(session);
   await journal.find('connected');
