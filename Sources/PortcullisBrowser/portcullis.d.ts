@@ -40,8 +40,8 @@ export type Question =
   | { readonly why: 'refresh' };
 
 /**
- * Gives credentials: asked before the first connection, when one expires, and where the gate wants a fresh one. Null means that there is
- * none: the session ends. Where it throws it is asked again, later and later. One question is asked at a time.
+ * Gives credentials: asked before the first connection, when one expires, and where the gate wants a fresh one. Null means that
+ * there is none: the session ends. Where it throws it is asked again, later and later. One question is asked at a time.
  */
 export type CredentialSource = (question: Question) => Credential | null | undefined | Promise<Credential | null | undefined>;
 
@@ -325,8 +325,8 @@ export class Room extends Events<RoomEvent> {
   /**
    * Sends to the other members. Nothing is kept for later: without a connection it is rejected as `closed`.
    *
-   * A gate answers a publish only where it refuses it: the promise is resolved when that did not happen for a second (`settleMs`), so do
-   * not wait for one before the next. Nobody need handle its rejection: the room's `error` event tells the same.
+   * A gate answers a publish only where it refuses it: the promise is resolved when that did not happen for a second (`settleMs`),
+   * so do not wait for one before the next. Nobody need handle its rejection: the room's `error` event tells the same.
    */
   publish(data: Json): Promise<void>;
 

@@ -1,6 +1,6 @@
 /**
- * A client of a Portcullis gate, for browsers and for whatever else has the WebSocket of browsers. The types and what they mean stand
- * in portcullis.d.ts.
+ * A client of a Portcullis gate, for browsers and for whatever else has the WebSocket of browsers. The types and what they mean
+ * stand in portcullis.d.ts.
  *
  * Credentials live in private fields, and no error, event or console line holds one.
  */
@@ -128,7 +128,9 @@ function checkResource(resource) {
     encoded = encodeURIComponent(resource);
   } catch { /* half of a surrogate pair */ }
   const size = encoded.replace(/%../g, '.').length;
-  if (!isText(resource) || size < 1 || size > 255) throw new GateError('bad_resource', 'A resource is a text of 1 to 255 bytes.');
+  if (!isText(resource) || size < 1 || size > 255) {
+    throw new GateError('bad_resource', 'A resource is a text of 1 to 255 bytes.');
+  }
   return encoded;
 }
 
@@ -141,7 +143,9 @@ function gateURL(text, resource) {
     throw invalid('The URL of the gate is not valid.'); // that of the platform would repeat it
   }
   if (url.protocol === 'http:' || url.protocol === 'https:') url.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
-  if (url.protocol !== 'ws:' && url.protocol !== 'wss:') throw invalid("A gate's URL begins with ws://, wss://, http:// or https://.");
+  if (url.protocol !== 'ws:' && url.protocol !== 'wss:') {
+    throw invalid("A gate's URL begins with ws://, wss://, http:// or https://.");
+  }
   if (url.username || url.password) throw invalid("A gate's URL carries no user or password.");
   if (url.hash) throw invalid('A WebSocket URL has no #fragment.');
   if (url.pathname === '/') url.pathname = '/ws';
@@ -340,8 +344,9 @@ export class GateSession extends Events {
     super();
     const { credential = { cookie: true }, resource, policy, WebSocket = globalThis.WebSocket } = options;
     if (typeof WebSocket !== 'function') throw invalid('There is no WebSocket here: give one in the options.');
-    this.#options = { handshakeTimeoutMs: 10_000, answerTimeoutMs: 10_000, settleMs: 1_000, maximumBuffered: 16 << 20, ...options, WebSocket };
-    delete this.#options.credential;
+    const defaults = { handshakeTimeoutMs: 10_000, answerTimeoutMs: 10_000, settleMs: 1_000, maximumBuffered: 16 << 20 };
+    this.#options = { ...defaults, WebSocket };
+    for (const name of Object.keys(defaults)) this.#options[name] = options[name] ?? defaults[name];
     this.#url = gateURL(url, resource);
     this.#policy = policy instanceof ReconnectPolicy ? policy : new ReconnectPolicy(policy);
     this.#resource = resource;
@@ -398,6 +403,7 @@ export class GateSession extends Events {
   async refresh(token) {
     const fresh = token === undefined ? await this.#ask({ why: 'refresh' }) : credentialOf(token);
     if (!fresh?.token) throw invalid('There is no token to refresh with.');
+    if (this.#state === 'closed') throw closedError();
     this.#credential = fresh;
     this.#need = null;
     return this.#request('refresh', { token: fresh.token });
@@ -411,7 +417,11 @@ export class GateSession extends Events {
     this.#forget();
     this.#state = 'closed';
     this.#goodbye = new Promise((resolve) => {
+      // A close that comes after the wait for it is over is nobody's.
+      let isDone = false;
       const done = (event) => {
+        if (isDone) return;
+        isDone = true;
         clearTimeout(timer);
         if (socket) {
           const { code = 1006, reason = '' } = event ?? {};
@@ -624,6 +634,7 @@ export class GateSession extends Events {
         const fresh = await this.#ask(asked);
         if (fresh?.token && this.#state !== 'closed') {
           this.#credential = fresh;
+          this.#need = null;
           if (step === this.#step) this.#request('refresh', { token: fresh.token }).catch(() => {});
         }
         asked = refreshes.next;

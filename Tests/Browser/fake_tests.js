@@ -381,6 +381,27 @@ test('close', async (using) => {
   for await (const event of session) throw new Error(`after the end: ${event.type}`);
 });
 
+test('a gate that never answers a goodbye', async (using) => {
+  let socket;
+  class Deaf extends EventTarget {
+    protocol = 'portcullis.v1';
+    constructor() {
+      super();
+      socket = this;
+      queueMicrotask(() => this.dispatchEvent(new Event('open')));
+    }
+    send() {}
+    close() {}
+  }
+  const session = using(connect('ws://gate.example', { credential: 't', WebSocket: Deaf }));
+  const seen = [];
+  session.on('closed', ({ cause, code: number }) => seen.push([cause, number]));
+  await Promise.resolve();
+  await soon(session.close(), 'the end');
+  socket.dispatchEvent(Object.assign(new Event('close'), { code: 1000, reason: '' }));
+  equal(seen, [['client', null]], 'once');
+});
+
 test('closed before there was a connection, and while the source thinks', async (using) => {
   const gate = await played([{ silent: true }]);
   const early = using(connect(gate.url, { credential: 't' }));

@@ -1,4 +1,4 @@
-"""Runs the tests of portcullis.js in Chromium, and in Node where there is one with a WebSocket: against gates that are played, and a real one."""
+"""Runs the tests of portcullis.js in Chromium, and in a Node with a WebSocket: against gates that are played, and a real one."""
 
 import asyncio
 import json
@@ -232,7 +232,7 @@ async def main():
             else:
                 page = os.path.join(HERE, "main.js")
                 address = f"http://{stage.server.address}"
-                await stage.run("node", [node, "--no-warnings", "--experimental-default-type=module", *options, page, address])
+                await stage.run("node", [node, "--no-warnings", *options, page, address])
             options = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --enable-logging=stderr"
             profile = f"--user-data-dir={os.path.join(folder, 'profile')}"
             page = f"http://{stage.server.address}/Tests/Browser/page.html"

@@ -1,7 +1,7 @@
 """An HTTP and WebSocket server (RFC 6455) by the standard library alone: it serves the page, and plays gates that obey or misbehave.
 
-A test writes a script for a key, one list of steps for each connection that comes with `?key=` (the last one also for all further ones),
-and reads afterwards what came. The steps stand in Connection below.
+A test writes a script for a key, one list of steps for each connection that comes with `?key=` (the last one also for all further
+ones), and reads afterwards what came. The steps stand in Connection below.
 """
 
 import asyncio
