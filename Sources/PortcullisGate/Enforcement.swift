@@ -198,7 +198,7 @@ extension GateLoop {
         held[slot] = nil
         engine.release(stream(slot))
         // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease.
-        if engine.dropQueue(stream(slot)), !mayServe { engine.close(stream(slot)) }
+        if engine.dropQueue(stream(slot)), !mayServe(slot) { engine.close(stream(slot)) }
         wheel.set(slot, at: now + configuration.closeDeadline)
         if configuration.reportsAdmissions, let identity = registry.identity(slot) {
             shared.report(.closed(connection: connectionID(slot), user: identity.user, code: code, reason: reason))
@@ -251,7 +251,7 @@ extension GateLoop {
         _ version: Int64,
         _ reason: String?
     ) {
-        guard mayServe else {
+        guard mayServe(slot) else {
             held[slot, default: HeldMessages()]
                 .change(resource, from: from, to: to, version: version, reason: reason)
             return

@@ -29,6 +29,10 @@ extension Uplink {
             command.machine.proved()
             subscription.machine.proved()
             lastProbe = took
+            // Behind all that it has proved to have come.
+            if configuration.sessions != nil {
+                shared.tellAll(.sessionsProved(at: now + Milliseconds(-took.count - 1)))
+            }
         case .apply(let events, let isRead):
             shared.standing.withLock { standing in
                 for event in events { standing.apply(event, isRead: isRead) }

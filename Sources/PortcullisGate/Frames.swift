@@ -78,7 +78,7 @@ extension GateLoop {
 
     /// Sends a `portcullis.v1` message about the connection itself. During a freeze it is kept for the thaw.
     func say(_ slot: UInt32, _ message: [UInt8]) {
-        guard mayServe else {
+        guard mayServe(slot) else {
             held[slot, default: HeldMessages()].append(message)
             return
         }
@@ -89,7 +89,7 @@ extension GateLoop {
 
     /// Writes frames to a live connection; one that does not read them is closed. During a freeze they are lost: `missed` says so.
     func push(_ slot: UInt32, _ frames: [UInt8]) {
-        guard lives[Int(slot)].phase == .live, mayServe else { return }
+        guard lives[Int(slot)].phase == .live, mayServe(slot) else { return }
         let stream = stream(slot)
         engine.send(stream, frames)
         if engine.queued(stream) > configuration.sendQueue {

@@ -12,6 +12,29 @@ extension GateLoop {
         lease.mayServe(at: now)
     }
 
+    /// Whether bytes of this client pass: one may be held back while the others are served.
+    func mayServe(_ slot: UInt32) -> Bool {
+        !lives[Int(slot)].isHeld && mayServe
+    }
+
+    /// Nothing of a live connection passes from here on; its closing is never held back.
+    func holdBack(_ slot: UInt32) {
+        guard !lives[Int(slot)].isHeld else { return }
+        lives[Int(slot)].heldSince = ticks(now)
+        engine.hold(stream(slot))
+    }
+
+    /// Ends that: what happened meanwhile is told first, and the time does not count as silence of the client.
+    func letGo(_ slot: UInt32) {
+        guard lives[Int(slot)].isHeld else { return }
+        let span = ticks(now).subtractingClamped(lives[Int(slot)].heldSince)
+        lives[Int(slot)].heldSince = Live.notHeld
+        lives[Int(slot)].heard = lives[Int(slot)].heard.addingClamped(span)
+        engine.resume(stream(slot))
+        sayHeld(slot, held.removeValue(forKey: slot))
+        if lives[Int(slot)].phase == .live { setLifeDeadline(slot) }
+    }
+
     /// The view was whole when a question was sent at that time.
     func renewLease(_ sentAt: BootTime) {
         guard lease.renew(sentAt: sentAt, now: BootTime(nanoseconds: Clock.boot())) else { return }
@@ -22,7 +45,9 @@ extension GateLoop {
     func lookAtLease() {
         switch lease.timePassed(now: now) {
         case .nothing: break
-        case .froze: if index == 0 { shared.report(.froze(serves: lease.mode == .bestEffort)) }
+        case .froze:
+            if index == 0 { shared.report(.froze(serves: lease.mode == .bestEffort)) }
+            freeze()
         case .expire:
             if index == 0 { shared.report(.freezeLimitReached) }
             for slot in lives.indices where [.live, .authenticating, .asking].contains(lives[slot].phase) {
@@ -32,18 +57,19 @@ extension GateLoop {
         }
     }
 
+    /// Each connection is held back by itself, so that the thaw can let them go one after the other.
+    private func freeze() {
+        guard lease.mode == .strict else { return }
+        for slot in lives.indices where lives[slot].phase == .live { holdBack(UInt32(slot)) }
+    }
+
     private func thaw(_ span: Milliseconds) {
         if index == 0 { shared.report(.thawed(after: span)) }
         expelled = []
         guard lease.mode == .strict else { return }
-        let frozenTicks = UInt32(clamping: span.count / 50)
-        let heldBack = held
-        held = [:]
-        for slot in lives.indices where lives[slot].phase == .live {
-            lives[slot].heard = lives[slot].heard.addingClamped(frozenTicks)
-            sayHeld(UInt32(slot), heldBack[UInt32(slot)])
-            guard lives[slot].phase == .live else { continue }
-            setLifeDeadline(UInt32(slot))
+        // Those whose sessions have not been read since wait for that.
+        for slot in lives.indices where lives[slot].phase == .live && isSessionProved(UInt32(slot)) {
+            letGo(UInt32(slot))
         }
     }
 

@@ -139,8 +139,9 @@ final class GateLoop {
         case .answered(let stream, let answer): answered(stream, answer)
         case .relayed(let relayed): deliver(relayed, except: nil)
         case .query(let query): answer(query)
-        case .sessionChanged(let id, let state): sessionChanged(id, state)
-        case .sessionsUncertain: askAboutSessions()
+        case .sessionChanged(let id, let state, let askedAt): sessionChanged(id, state, askedAt: askedAt)
+        case .sessionsProved(let at): sessionsProved(at)
+        case .sessionsUncertain: readSessionsAgain()
         case .versionsLost:
             book.resetVersions()
             rooms.resetVersions()
@@ -195,15 +196,20 @@ final class GateLoop {
             lives[Int(slot)].ends = now + expires.since(wall)
         }
         // Frozen time is not the client's: how long it was silent is counted anew at the thaw.
-        if !mayServe { return setFrozenDeadline(slot) }
+        if !mayServe(slot) { return setFrozenDeadline(slot) }
         let intervals: Int64 = lives[Int(slot)].wasPinged ? 2 : 1
         var deadline = quiet + Milliseconds(configuration.heartbeat.count.multipliedClamped(by: intervals))
         if let ends = lives[Int(slot)].ends { deadline = min(deadline, ends) }
         wheel.set(slot, at: deadline)
     }
 
+    /// A moment in wheel ticks since the loop began, rounded down.
+    func ticks(_ time: BootTime) -> UInt32 {
+        UInt32(clamping: max(0, time.since(began).count) / SweepWheel.tick.count)
+    }
+
     func heard(_ slot: UInt32) {
-        lives[Int(slot)].heard = UInt32(clamping: now.since(began).count / 50)
+        lives[Int(slot)].heard = ticks(now)
         lives[Int(slot)].wasPinged = false
     }
 
@@ -213,7 +219,7 @@ final class GateLoop {
             condemn(slot, Closing(.expired))
             return
         }
-        guard mayServe else { return setFrozenDeadline(slot) }
+        guard mayServe(slot) else { return setFrozenDeadline(slot) }
         let silent = now.since(began).count - Int64(lives[Int(slot)].heard) * 50
         if silent >= 2 * configuration.heartbeat.count {
             condemn(slot, Closing(.heartbeatTimeout))
@@ -354,7 +360,7 @@ extension GateLoop: EngineDelegate {
         if hasEnded, uplink?.mayEnd ?? true { return nil }
         if due.count == Self.deadlinesPerTurn || !massCloses.isEmpty || !expelled.isEmpty { return 0 }
         let idle = wheel.count == 0 && uplink == nil && !isDraining
-        return idle ? -1 : Int32(SweepWheel.tick.count)
+        return idle ? -1 : Int32((isReadingSessions ? SessionCare.shortStep : SweepWheel.tick).count)
     }
 
     /// Takes a connection out of the registry and its rooms: the one place where it leaves both.

@@ -14,7 +14,10 @@ enum LoopMessage: Sendable {
     case answered(StreamID, Answer)
     case relayed(Relayed)
     case query(ConnectionQuery)
-    case sessionChanged(Identifier, SessionState)
+    /// A session was read by a question sent at that time.
+    case sessionChanged(Identifier, SessionState, askedAt: BootTime)
+    /// All sessions that were read under tracking are known as of that time.
+    case sessionsProved(at: BootTime)
     /// Sessions that are held here must be read again: what Redis told of them may have been missed.
     case sessionsUncertain
     /// Redis was emptied: the versions of permissions begin anew.

@@ -6,12 +6,16 @@ import Synchronization
 /// Live connections of server sessions, when Redis tells that a session was changed.
 extension GateLoop {
     /// A session was read again: its connections are closed where it has ended, and take over what it says where it goes on.
-    func sessionChanged(_ id: Identifier, _ state: SessionState) {
+    /// - Parameter askedAt: when the question was sent: as of then the session is known.
+    func sessionChanged(_ id: Identifier, _ state: SessionState, askedAt: BootTime) {
         guard let policy = configuration.sessions else { return }
         var slots: [UInt32] = []
         registry.forEach(.session, id) { slot, identity in
             if identity.kind == .session, registry.state(slot) != .condemned { slots.append(slot) }
         }
+        // Many may hold one session: they are stopped at once, and their last bytes written a slice a turn.
+        var ended: [UInt32] = []
+        var expired: [UInt32] = []
         for slot in slots {
             guard let old = registry.identity(slot) else { continue }
             do throws(Refusal) {
@@ -20,6 +24,7 @@ extension GateLoop {
                 let client = boundClients[slot] ?? lives[Int(slot)].pending?.client
                 try checkBinding(new, stream(slot), client, policy)
                 try takeOver(slot, new, policy)
+                sessionProved(slot, askedAt)
             } catch {
                 if error.outcome == .bindingMismatch || error.outcome == .reauthenticationRequired {
                     end(slot, error)
@@ -31,9 +36,11 @@ extension GateLoop {
                     continue
                 }
                 let hasExpired = state == .absent && old.expires.map { $0.since(wall) <= Milliseconds(250) } ?? false
-                condemn(slot, Closing(hasExpired ? .expired : .sessionEnded))
+                if hasExpired { expired.append(slot) } else { ended.append(slot) }
             }
         }
+        if !ended.isEmpty { closeAll(ended, Closing(.sessionEnded)) }
+        if !expired.isEmpty { closeAll(expired, Closing(.expired)) }
     }
 
     /// Refuses a handshake that is not through, or closes the connection.
@@ -92,18 +99,6 @@ extension GateLoop {
             rooms.join(slot, resource, role: role, version: 0)
         } else {
             condemn(slot, Closing(.permissionRevoked))
-        }
-    }
-
-    /// The subscription was renewed: what was told meanwhile is lost, so every session that is held is read again.
-    func askAboutSessions() {
-        guard configuration.sessions != nil else { return }
-        var sessions = Set<Identifier>()
-        registry.forEachCandidate(Selector(all: true)) { _, identity in
-            if identity.kind == .session, let session = identity[.session] { sessions.insert(session) }
-        }
-        for session in sessions {
-            if let uplink { uplink.readSession(session) } else { shared.mailboxes[0].post(.readSession(session)) }
         }
     }
 }

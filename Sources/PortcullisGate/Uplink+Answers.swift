@@ -5,12 +5,12 @@ import PortcullisWire
 /// What Redis answered to the questions of handshakes and about sessions.
 extension Uplink {
     /// A value that cannot be read ends a session; a Redis that is loading or out of memory says nothing about it, and is asked again.
-    func watchedSessionRead(_ id: Identifier, _ value: RESPValue) {
+    func watchedSessionRead(_ id: Identifier, _ value: RESPValue, sentAt: BootTime) {
         // Redis 6 says in front that a script failed.
         if let error = value.errorText, !error.contains("WRONGTYPE ") {
             if sessionsToRead.count < Self.mostSessionsToRead { sessionsToRead.insert(id) }
         } else {
-            shared.tellAll(.sessionChanged(id, session(value)))
+            shared.tellAll(.sessionChanged(id, session(value), askedAt: sentAt))
         }
     }
 

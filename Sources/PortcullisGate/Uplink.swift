@@ -12,7 +12,7 @@ final class Uplink {
         case nothing
         case tracking
         case session(Identifier, StreamID, loop: Int)
-        case watchedSession(Identifier)
+        case watchedSession(Identifier, sentAt: BootTime)
         case firstSeen(StreamID, loop: Int)
         case touch
         case token(StreamID, loop: Int)
@@ -378,7 +378,7 @@ final class Uplink {
     /// Reads a session that is held, so that its connections learn what it says now.
     func readSession(_ id: Identifier) {
         guard command.machine.isReady else { return }
-        readSession(id, .watchedSession(id))
+        readSession(id, .watchedSession(id, sentAt: now))
     }
 
     /// Reads under tracking: Redis itself tells when the key is changed, by whatever program.
@@ -412,7 +412,7 @@ final class Uplink {
             // Untracked sessions would outlive their end.
             if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
         case .session(let id, let stream, let loop): sessionRead(id, value, stream, loop: loop)
-        case .watchedSession(let id): watchedSessionRead(id, value)
+        case .watchedSession(let id, let sentAt): watchedSessionRead(id, value, sentAt: sentAt)
         case .firstSeen(let stream, let loop): tell(loop, .answered(stream, time(value)))
         case .touch: touched(value)
         case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))
