@@ -48,7 +48,7 @@ final class GateLoop {
     private(set) var wall: WallTime
     private var greatestWall = WallTime(milliseconds: 0)
     let began: BootTime
-    private var mail: [LoopMessage] = []
+    private var mail = Backlog<LoopMessage>()
     private var due: [UInt32] = []
     /// Those who are to be closed because a freeze lasts too long.
     var expelled: [StreamID] = []
@@ -57,7 +57,14 @@ final class GateLoop {
     private var nextDrainSlice = BootTime(nanoseconds: 0)
     /// Closes of decisions that match many, a slice a turn.
     var massCloses: [MassClose] = []
+    /// Decisions that have not reached everybody yet (Walking.swift), and the leases that wait for them.
+    var walks: [Walk] = []
+    var walksBegun: UInt64 = 0
+    var leasesBehind = LeasesBehind()
 
+    /// What a turn spends on its mail, in nanoseconds, before the links are read and again behind them. The rest is kept in its order: a
+    /// lease is never taken before the decisions that it covers.
+    private static let mailShare: Int64 = 500_000
     /// Deadlines that are acted on in one turn; the others wait for the next, which comes at once.
     private static let deadlinesPerTurn = 512
 
@@ -121,18 +128,20 @@ final class GateLoop {
     // MARK: - Mail
 
     private func readMail() {
-        mailbox.drain(into: &mail)
+        mail.fill(from: mailbox)
         guard !mail.isEmpty else { return }
-        let batch = mail
-        mail.removeAll(keepingCapacity: batch.count <= 1024)
-        for message in batch { handle(message) }
+        let end = Clock.boot() + Self.mailShare
+        while let message = mail.popFirst() {
+            handle(message)
+            if Clock.boot() >= end { return }
+        }
     }
 
     private func handle(_ message: LoopMessage) {
         switch message {
         case .decided(let decided): enforce(decided)
         case .vouched(let sentAt):
-            renewLease(sentAt)
+            vouched(sentAt)
             // What other loops relay may stand behind it: `missed` comes first.
             lookAtLease()
         case .deaf(let deaf): lease.isDeaf = deaf
@@ -286,6 +295,7 @@ extension GateLoop: EngineDelegate {
         // Claims are judged by the greatest wall clock seen: a step back revives nothing.
         greatestWall = max(greatestWall, WallTime(milliseconds: Clock.wall()))
         wall = greatestWall
+        walkSlice()
         readMail()
     }
 
@@ -358,9 +368,14 @@ extension GateLoop: EngineDelegate {
         careForSessions()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
-        if due.count == Self.deadlinesPerTurn || !massCloses.isEmpty || !expelled.isEmpty { return 0 }
+        if due.count == Self.deadlinesPerTurn || hasWorkLeft { return 0 }
         let idle = wheel.count == 0 && uplink == nil && !isDraining
         return idle ? -1 : Int32((isReadingSessions ? SessionCare.shortStep : SweepWheel.tick).count)
+    }
+
+    /// Whether a slice waits for the next turn.
+    private var hasWorkLeft: Bool {
+        !mail.isEmpty || !walks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty
     }
 
     /// Takes a connection out of the registry and its rooms: the one place where it leaves both.

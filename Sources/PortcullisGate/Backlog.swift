@@ -1,0 +1,36 @@
+import PortcullisReactor
+
+/// Messages that were taken out of a mailbox and wait for their turn, in order.
+struct Backlog<Message: Sendable> {
+    private var messages: [Message?] = []
+    private var next = 0
+
+    var isEmpty: Bool {
+        next == messages.count
+    }
+
+    /// Takes what has come, behind what is there.
+    mutating func fill(from mailbox: Mailbox<Message>) {
+        // What is done is dropped when it is most of the list, so that each message is moved once at most.
+        if next > messages.count / 2 {
+            messages.removeFirst(next)
+            next = 0
+        }
+        var batch: [Message] = []
+        mailbox.drain(into: &batch)
+        for message in batch { messages.append(message) }
+    }
+
+    mutating func popFirst() -> Message? {
+        guard next < messages.count else { return nil }
+        defer {
+            messages[next] = nil
+            next += 1
+            if next == messages.count {
+                messages.removeAll(keepingCapacity: next <= 1024)
+                next = 0
+            }
+        }
+        return messages[next]
+    }
+}
