@@ -21,6 +21,7 @@ extension GateLoop {
     func holdBack(_ slot: UInt32) {
         guard !lives[Int(slot)].isHeld else { return }
         lives[Int(slot)].heldSince = ticks(now)
+        holdsAny = true
         engine.hold(stream(slot))
     }
 
@@ -59,6 +60,8 @@ extension GateLoop {
 
     /// Each connection is held back by itself, so that the thaw can let them go one after the other.
     private func freeze() {
+        // Whom a thaw has not reached yet is held back still, and what was kept for it is kept.
+        thawing = nil
         guard lease.mode == .strict else { return }
         for slot in lives.indices where lives[slot].phase == .live { holdBack(UInt32(slot)) }
     }
@@ -66,11 +69,25 @@ extension GateLoop {
     private func thaw(_ span: Milliseconds) {
         if index == 0 { shared.report(.thawed(after: span)) }
         expelled = []
-        guard lease.mode == .strict else { return }
-        // Those whose sessions have not been read since wait for that.
-        for slot in lives.indices where lives[slot].phase == .live && isSessionProved(UInt32(slot)) {
+        if lease.mode == .strict { thawing = 0 }
+    }
+
+    /// Lets go a slice of those who are held back; those whose sessions have not been read since wait for that.
+    func thawSlice() {
+        guard let from = thawing else { return }
+        let end = Clock.boot() + Self.share
+        var slot = from
+        while slot < lives.count {
+            defer { slot += 1 }
+            guard lives[slot].isHeld, lives[slot].phase == .live, isSessionProved(UInt32(slot)) else { continue }
             letGo(UInt32(slot))
+            guard Clock.boot() < end else {
+                thawing = slot + 1
+                return
+            }
         }
+        thawing = nil
+        holdsAny = lives.contains { $0.isHeld && $0.phase == .live }
     }
 
     /// What happened to a connection during the freeze, and that messages on its resources may have been lost.

@@ -50,6 +50,10 @@ final class GateLoop {
     let began: BootTime
     private var mail = Backlog<LoopMessage>()
     private var due: [UInt32] = []
+    /// The slot up to which a thaw has come; nil: there is none.
+    var thawing: Int?
+    /// Whether anybody may be held back.
+    var holdsAny = false
     /// Those who are to be closed because a freeze lasts too long.
     var expelled: [StreamID] = []
     private var drainQueue: [StreamID] = []
@@ -365,6 +369,7 @@ extension GateLoop: EngineDelegate {
         drainSlice()
         expelSlice()
         closeSlice()
+        thawSlice()
         careForSessions()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
@@ -375,7 +380,7 @@ extension GateLoop: EngineDelegate {
 
     /// Whether a slice waits for the next turn.
     private var hasWorkLeft: Bool {
-        !mail.isEmpty || !walks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty
+        !mail.isEmpty || !walks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty || thawing != nil
     }
 
     /// Takes a connection out of the registry and its rooms: the one place where it leaves both.

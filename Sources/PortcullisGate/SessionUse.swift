@@ -41,7 +41,10 @@ extension GateLoop {
 
     /// A probe has proved that all that was told before it has come. It proves nothing of what was told while nobody listened.
     func sessionsProved(_ at: BootTime) {
-        if !isReadingSessions { sessionCare.provedAt = max(sessionCare.provedAt, at) }
+        guard !isReadingSessions else { return }
+        sessionCare.provedAt = max(sessionCare.provedAt, at)
+        // Whoever was held back for want of that.
+        if holdsAny, mayServe, thawing == nil { thawing = 0 }
     }
 
     /// A session was read: its connections may go on, where the others may.
