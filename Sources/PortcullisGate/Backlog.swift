@@ -9,16 +9,24 @@ struct Backlog<Message: Sendable> {
         next == messages.count
     }
 
+    var count: Int {
+        messages.count - next
+    }
+
     /// Takes what has come, behind what is there.
     mutating func fill(from mailbox: Mailbox<Message>) {
+        var batch: [Message] = []
+        mailbox.drain(into: &batch)
+        for message in batch { append(message) }
+    }
+
+    mutating func append(_ message: Message) {
         // What is done is dropped when it is most of the list, so that each message is moved once at most.
-        if next > messages.count / 2 {
+        if next > 64, next > messages.count / 2 {
             messages.removeFirst(next)
             next = 0
         }
-        var batch: [Message] = []
-        mailbox.drain(into: &batch)
-        for message in batch { messages.append(message) }
+        messages.append(message)
     }
 
     mutating func popFirst() -> Message? {

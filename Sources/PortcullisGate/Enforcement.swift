@@ -171,6 +171,7 @@ extension GateLoop {
         rooms.leaveAll(slot)
         held[slot] = nil
         engine.release(stream(slot))
+        forgetUnread(stream(slot))
         // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease.
         if engine.dropQueue(stream(slot)), !mayServe(slot) { engine.close(stream(slot)) }
         wheel.set(slot, at: now + configuration.closeDeadline)

@@ -32,6 +32,7 @@ extension GateLoop {
         lives[Int(slot)].heldSince = Live.notHeld
         lives[Int(slot)].heard = lives[Int(slot)].heard.addingClamped(span)
         engine.resume(stream(slot))
+        putInLine(stream(slot))
         sayHeld(slot, held.removeValue(forKey: slot))
         if lives[Int(slot)].phase == .live { setLifeDeadline(slot) }
     }

@@ -61,6 +61,12 @@ final class GateLoop {
     private var nextDrainSlice = BootTime(nanoseconds: 0)
     /// Closes of decisions that match many, a slice a turn.
     var massCloses: [MassClose] = []
+    /// What other loops have relayed and is still to be delivered.
+    var relayed = Backlog<Relayed>()
+    /// What clients have sent beyond their share of a turn, by slot, and in which order they go on (Unread.swift).
+    var unread: [UInt32: Unread] = [:]
+    var unreadOrder = Backlog<StreamID>()
+    var messagesEnd: Int64 = 0
     /// Decisions that have not reached everybody yet (Walking.swift), and the leases that wait for them.
     var walks: [Walk] = []
     var walksBegun: UInt64 = 0
@@ -105,6 +111,7 @@ final class GateLoop {
     func run() {
         engine.run(self)
         uplink = nil
+        shared.relaying[index].end()
     }
 
     /// Whether a handshake may be judged now. The clock is read anew: no pause of the process gets past it.
@@ -150,7 +157,8 @@ final class GateLoop {
             lookAtLease()
         case .deaf(let deaf): lease.isDeaf = deaf
         case .answered(let stream, let answer): answered(stream, answer)
-        case .relayed(let relayed): deliver(relayed, except: nil)
+        // Decisions come first, and what they cut off is not delivered.
+        case .relayed(let message): relayed.append(message)
         case .query(let query): answer(query)
         case .sessionChanged(let id, let state, let askedAt): sessionChanged(id, state, askedAt: askedAt)
         case .sessionsProved(let at): sessionsProved(at)
@@ -322,6 +330,8 @@ extension GateLoop: EngineDelegate {
         now = BootTime(nanoseconds: Clock.boot())
         lookAtLease()
         sweep()
+        deliverRelayed()
+        beginMessages()
     }
 
     func connected(_ stream: StreamID) {
@@ -356,6 +366,7 @@ extension GateLoop: EngineDelegate {
         leaveThrottle(slot)
         if !boundClients.isEmpty { boundClients[slot] = nil }
         held[slot] = nil
+        if !unread.isEmpty { unread[slot] = nil }
         lives[Int(slot)] = Live()
         connectionCount -= 1
         shared.connections.subtract(1, ordering: .relaxed)
@@ -367,6 +378,7 @@ extension GateLoop: EngineDelegate {
 
     func turnEnded() -> Int32? {
         drainSlice()
+        readOn()
         expelSlice()
         closeSlice()
         thawSlice()
@@ -374,6 +386,7 @@ extension GateLoop: EngineDelegate {
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
         if due.count == Self.deadlinesPerTurn || hasWorkLeft { return 0 }
+        if hasUnread { return isCongested ? 1 : 0 }
         let idle = wheel.count == 0 && uplink == nil && !isDraining
         return idle ? -1 : Int32((isReadingSessions ? SessionCare.shortStep : SweepWheel.tick).count)
     }
@@ -381,6 +394,7 @@ extension GateLoop: EngineDelegate {
     /// Whether a slice waits for the next turn.
     private var hasWorkLeft: Bool {
         !mail.isEmpty || !walks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty || thawing != nil
+            || !relayed.isEmpty
     }
 
     /// Takes a connection out of the registry and its rooms: the one place where it leaves both.

@@ -66,6 +66,8 @@ public final class Engine {
         var isGoverned = false
         /// Whether nothing of it passes though the engine serves.
         var isHeld = false
+        /// Whether its owner takes no bytes for now.
+        var isReadingPaused = false
         /// Whether it had something to read or write while it must not: the kernel is asked for nothing meanwhile.
         var isParked = false
         var queue: OutputQueue?
@@ -208,6 +210,11 @@ public final class Engine {
         if !passes(Int(slot)) {
             // These two cannot be masked, and say that there is nobody any more.
             if flags & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { die(stream, .ended) } else { park(stream) }
+            return
+        }
+        if slots[Int(slot)].isReadingPaused {
+            if flags & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { return die(stream, .ended) }
+            if flags & EPOLLOUT.rawValue != 0 { flush(stream, delegate) }
             return
         }
         guard slots[Int(slot)].tls == nil else { return handleSecured(stream, flags, delegate) }
@@ -432,7 +439,8 @@ public final class Engine {
     /// Asks the kernel to tell what the stream is ready for.
     private func watch(_ stream: StreamID) {
         let slot = slots[Int(stream.slot)]
-        let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (slot.watchesWriting ? EPOLLOUT.rawValue : 0)
+        let reading = slot.isReadingPaused ? 0 : EPOLLIN.rawValue | EPOLLRDHUP.rawValue
+        let interest = reading | (slot.watchesWriting ? EPOLLOUT.rawValue : 0)
         control(
             slot.isLink ? links : clients,
             EPOLL_CTL_MOD,
@@ -440,6 +448,19 @@ public final class Engine {
             slot.isParked ? 0 : interest,
             stream.token
         )
+    }
+
+    /// The owner has enough: nothing more is read until ``resumeReading(_:)``. What a secured stream has decrypted already still comes.
+    public func pauseReading(_ stream: StreamID) {
+        guard isKnown(stream), !slots[Int(stream.slot)].isReadingPaused else { return }
+        slots[Int(stream.slot)].isReadingPaused = true
+        if !slots[Int(stream.slot)].isParked { watch(stream) }
+    }
+
+    public func resumeReading(_ stream: StreamID) {
+        guard isKnown(stream), slots[Int(stream.slot)].isReadingPaused else { return }
+        slots[Int(stream.slot)].isReadingPaused = false
+        if !slots[Int(stream.slot)].isParked { watch(stream) }
     }
 
     // MARK: - Serving

@@ -72,6 +72,27 @@ import Testing
         #expect(try held.read(count: 2).sorted() == [2, 3])
     }
 
+    /// The owner has enough of one stream: it is not read, but written, and read on when the owner wants more.
+    @Test func readingIsPaused() async throws {
+        let engine = try engine()
+        defer { engine.stop() }
+        let (paused, other) = (try engine.peer(), try engine.peer())
+        try paused.write([1])
+        #expect(try paused.read(count: 1) == [1])
+        let stream = try #require(engine.transcript.streams(.accepted).first)
+        await engine.run { $0.pauseReading(stream) }
+        try paused.write([2])
+        for byte in UInt8(1)..<10 {
+            try other.write([byte])
+            #expect(try other.read(count: 1) == [byte])
+        }
+        #expect(engine.transcript.received(stream) == [1])
+        await engine.run { $0.send(stream, [9]) }
+        #expect(try paused.read(count: 1) == [9])
+        await engine.run { $0.resumeReading(stream) }
+        #expect(try paused.read(count: 1) == [2])
+    }
+
     /// What is sent meanwhile waits, in its order, and goes out when the engine serves again.
     @Test func whatIsSentMeanwhileWaits() async throws {
         let engine = try engine()
