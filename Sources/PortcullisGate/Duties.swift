@@ -16,10 +16,9 @@ extension Uplink {
                 nextHeartbeat = now + Milliseconds(1000)
                 beat()
                 appendWaiting()
-                let sessions = sessionsToRead
-                sessionsToRead.removeAll()
-                for session in sessions { readSession(session) }
+                tendFailingSessions()
             }
+            readFailingSessions()
         }
         if now >= nextStatus {
             nextStatus = now + Milliseconds(20)

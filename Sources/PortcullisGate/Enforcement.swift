@@ -170,10 +170,15 @@ extension GateLoop {
         lives[Int(slot)].frames = FrameState()
         rooms.leaveAll(slot)
         held[slot] = nil
-        engine.release(stream(slot))
         forgetUnread(stream(slot))
-        // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease.
-        if engine.dropQueue(stream(slot)), !mayServe(slot) { engine.close(stream(slot)) }
+        // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease: such a stream stays
+        // under it, and one that is behind it is closed. The clock is read anew, for the turn may have been long.
+        if engine.dropQueue(stream(slot)) {
+            let isServed = !lives[Int(slot)].isHeld && lease.mayServe(at: BootTime(nanoseconds: Clock.boot()))
+            if !isServed { engine.close(stream(slot)) }
+        } else {
+            engine.release(stream(slot))
+        }
         wheel.set(slot, at: now + configuration.closeDeadline)
         if configuration.reportsAdmissions, let identity = registry.identity(slot) {
             shared.report(.closed(connection: connectionID(slot), user: identity.user, code: code, reason: reason))

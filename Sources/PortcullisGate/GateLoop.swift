@@ -161,6 +161,7 @@ final class GateLoop {
         case .relayed(let message): relayed.append(message)
         case .query(let query): answer(query)
         case .sessionChanged(let id, let state, let askedAt): sessionChanged(id, state, askedAt: askedAt)
+        case .sessionUnproved(let id): sessionUnproved(id)
         case .sessionsProved(let at): sessionsProved(at)
         case .sessionsUncertain: readSessionsAgain()
         case .versionsLost:

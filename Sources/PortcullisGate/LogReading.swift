@@ -81,6 +81,10 @@ extension Uplink {
         // Entries are applied once, by `i`: under the id of another event this one would hide it.
         guard key.isWellFormed, logged.event.id == nil || logged.event.id == key else { throw .badField("i") }
         if let version = logged.version, !(1...Grant.greatestVersion).contains(version) { throw .badField("version") }
+        // Without one nobody could tell which of two is newer.
+        if case .permit(let permit) = logged.event.decision, logged.version == nil, permit.version == nil {
+            throw .badField("version")
+        }
         guard order >= 0 else { throw .badField("o") }
         // Before Redis has told its time there is nothing to hold it against.
         guard shared.knowsRedisTime.load(ordering: .relaxed) else { return }

@@ -16,6 +16,8 @@ enum LoopMessage: Sendable {
     case query(ConnectionQuery)
     /// A session was read by a question sent at that time.
     case sessionChanged(Identifier, SessionState, askedAt: BootTime)
+    /// A session could not be read for the length of the lease.
+    case sessionUnproved(Identifier)
     /// All sessions that were read under tracking are known as of that time.
     case sessionsProved(at: BootTime)
     /// Sessions that are held here must be read again: what Redis told of them may have been missed.

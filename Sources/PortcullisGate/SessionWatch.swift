@@ -1,5 +1,6 @@
 import PortcullisCore
 import PortcullisReactor
+import PortcullisTokens
 import PortcullisWire
 import Synchronization
 
@@ -52,6 +53,28 @@ extension GateLoop {
         }
     }
 
+    /// Nobody can say what a session holds, for as long as the lease: its connections are closed, and may come back.
+    func sessionUnproved(_ id: Identifier) {
+        var slots: [UInt32] = []
+        registry.forEach(.session, id) { slot, identity in
+            if identity.kind == .session, registry.state(slot) != .condemned { slots.append(slot) }
+        }
+        for slot in slots where lives[Int(slot)].phase == .asking {
+            refuse(stream(slot), Refusal(.storeUnavailable, "the session can't be read"))
+        }
+        closeAll(slots, Closing(.cannotVouch, retryAfter: jitteredRetry()))
+    }
+
+    private func isFresh(_ identity: Identity, _ session: ServerSession, for resource: Identifier) -> Bool {
+        configuration.stepUp.admits(
+            resource,
+            authenticated: identity.authenticated,
+            isMFAVerified: session.isMFAVerified,
+            now: wall,
+            leeway: configuration.tokens.leeway
+        )
+    }
+
     /// The session says something new of the same user.
     private func takeOver(_ slot: UInt32, _ session: ServerSession, _ policy: SessionPolicy) throws(Refusal) {
         var new = session.identity
@@ -59,6 +82,7 @@ extension GateLoop {
         if new.issued == nil, let issued = registry.identity(slot)?.issued {
             new = try lasting(new.dated(issued: issued, expires: new.expires), policy)
         }
+        let signedIn = registry.identity(slot)?.authenticated
         registry.update(slot, new)
         if lives[Int(slot)].phase == .asking {
             lives[Int(slot)].pending?.identity = new
@@ -67,6 +91,8 @@ extension GateLoop {
         }
         if let resource = lives[Int(slot)].resource, configuration.stepUp.marks(resource),
             session.isMFAVerified == false || new.authenticated == nil
+                // What was fresh enough to be admitted may grow old; another sign-in must be fresh itself.
+                || (new.authenticated != signedIn && !isFresh(new, session, for: resource))
         {
             throw Refusal(.reauthenticationRequired, "the session has lost its sign-in")
         }

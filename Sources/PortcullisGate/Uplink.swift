@@ -73,6 +73,8 @@ final class Uplink {
     var isWaitingForReplicas = false
     /// Whether a majority of the sentinels named this primary when the view was confirmed last; true where there are none.
     var isPrimaryNamed = true
+    /// Whether the channel brings everything again, and the loops have not been told for want of a majority.
+    var awaitsMajority = false
 
     // Probe, heartbeat, receipts, queries (Duties.swift).
     var nextHeartbeat = BootTime(nanoseconds: 0)
@@ -86,8 +88,9 @@ final class Uplink {
     var goodbye: BootTime?
     var hasSaidGoodbye = false
 
-    /// Sessions whose reading failed, to be read with the next heartbeat.
-    var sessionsToRead: Set<Identifier> = []
+    /// Sessions whose reading failed: since when it does, and which of them are to be read again with this heartbeat.
+    var sessionsFailing: [Identifier: BootTime] = [:]
+    var sessionsToRead: [Identifier] = []
 
     /// The ids behind keys that hold only their hash (`sessions.key`).
     var sessionKeys: SessionKeyBook
@@ -101,7 +104,7 @@ final class Uplink {
     let eventKey: EventKey?
 
     static let channelCount = 3
-    static let mostSessionsToRead = 100_000
+    static let mostSessionsFailing = 100_000
     /// Questions of handshakes that may wait for Redis: what is more is refused, and comes again.
     private static let mostQuestions = 50_000
 
@@ -291,6 +294,9 @@ final class Uplink {
         switch kind {
         case .command:
             isWaitingForReplicas = false
+            // They are read anew when the link stands, as all are.
+            sessionsFailing = [:]
+            sessionsToRead = []
             for ask in pending.abandon() { abandon(ask) }
             perform(machine.commandLost(reason))
         case .subscription:
