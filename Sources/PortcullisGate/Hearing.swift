@@ -28,7 +28,10 @@ extension Uplink {
             case .logged(let entry):
                 try check(entry.logged, behind: machine.position)
                 perform(machine.heard(entry, now: now, latest: latest))
-            case .bare(let event, let payload): bareReceived(event, payload)
+            case .bare(let event, let payload):
+                // Once adopted it would be refused: it is refused now.
+                if event.decision.isLogged { try checkAge(event, at: shared.redisTime()) }
+                bareReceived(event, payload)
             }
         } catch {
             rejected(error, position: nil)
