@@ -70,6 +70,8 @@ final class GateLoop {
     /// Decisions that have not reached everybody yet (Walking.swift), and the leases that wait for them.
     var walks: [Walk] = []
     var walksBegun: UInt64 = 0
+    /// Questions that are being answered; they wait for all decisions.
+    var asks: [Walk] = []
     var leasesBehind = LeasesBehind()
 
     /// What a turn spends on its mail, in nanoseconds, before the links are read and again behind them. The rest is kept in its order: a
@@ -171,7 +173,7 @@ final class GateLoop {
         case .drain: beginDrain()
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
         case .enforced(let enforced): uplink?.enforced(enforced)
-        case .queried(let id, let rows, let spared, let more): uplink?.queried(id, rows, spared, more)
+        case .queried(let id, let part): uplink?.queried(id, part)
         case .readSession(let session): uplink?.readSession(session)
         case .touchSession(let session, let least): uplink?.touchSession(session, least: least)
         case .drained(let loop): uplink?.loopDrained(loop)
@@ -383,6 +385,7 @@ extension GateLoop: EngineDelegate {
         expelSlice()
         closeSlice()
         thawSlice()
+        askSlice()
         careForSessions()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
@@ -394,7 +397,7 @@ extension GateLoop: EngineDelegate {
 
     /// Whether a slice waits for the next turn.
     private var hasWorkLeft: Bool {
-        !mail.isEmpty || !walks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty || thawing != nil
+        !mail.isEmpty || !walks.isEmpty || !asks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty || thawing != nil
             || !relayed.isEmpty
     }
 

@@ -31,7 +31,7 @@ enum LoopMessage: Sendable {
     // To the first loop only.
     case asked(Question, StreamID, loop: Int)
     case enforced(Enforced)
-    case queried(id: String, rows: [[UInt8]], spared: Int, more: Bool)
+    case queried(id: String, QueryPart)
     case readSession(Identifier)
     /// A session is in use: its time to live begins anew.
     case touchSession(Identifier, least: Milliseconds?)
@@ -125,4 +125,14 @@ struct ConnectionQuery: Sendable {
     let select: Selector
     let except: Selector?
     let limit: Int
+}
+
+/// What one loop answers to a query.
+struct QueryPart: Sendable {
+    /// The connections as JSON objects, with commas between them.
+    var rows: [UInt8] = []
+    var count = 0
+    var spared = 0
+    /// Whether more match than are named.
+    var more = false
 }

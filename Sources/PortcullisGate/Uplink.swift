@@ -82,7 +82,7 @@ final class Uplink {
     var lastProbe: Milliseconds?
     var serial: UInt64 = 0
     var receipts: [UInt64: (count: Int, sum: Enforced)] = [:]
-    var queries: [String: (count: Int, rows: [[UInt8]], spared: Int, more: Bool, asked: BootTime)] = [:]
+    var queries: [String: (parts: [QueryPart], asked: BootTime)] = [:]
     var unknownEvents = 0
     var drainedLoops = 0
     var goodbye: BootTime?

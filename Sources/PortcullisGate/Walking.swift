@@ -30,6 +30,9 @@ extension GateLoop {
             let decision = isDone ? (decided, walk.enforced) : nil
             begin(MassClose(streams: stopped, frames: frames, decision: decision, walk: isDone ? nil : walk.serial))
         case .notify(let decided, _): if isDone { done(walk.enforced, decided) }
+        case .ask(let query):
+            if isDone { answered(query, walk) } else { asks.append(walk) }
+            return
         }
         if !isDone { walks.append(walk) }
     }
@@ -61,6 +64,19 @@ extension GateLoop {
             massCloses[index].decision = (decided, walk.enforced)
             massCloses[index].walk = nil
         case .notify(let decided, _): if isDone { done(walk.enforced, decided) }
+        case .ask: break
+        }
+    }
+
+    /// Goes on with the oldest question, once no decision is under way.
+    func askSlice() {
+        guard walks.isEmpty, var walk = asks.first, case .ask(let query) = walk.purpose else { return }
+        var stopped: [StreamID] = []
+        if go(on: &walk, until: Clock.boot() + Self.share, &stopped) {
+            asks.removeFirst()
+            answered(query, walk)
+        } else {
+            asks[0] = walk
         }
     }
 
@@ -111,6 +127,7 @@ extension GateLoop {
             guard lives[Int(slot)].phase == .live else { return }
             walk.enforced.matched += 1
             push(slot, frames[lives[Int(slot)].isVersion1 ? 1 : 0])
+        case .ask(let query): list(slot, query, &walk)
         }
     }
 }
@@ -121,6 +138,7 @@ struct Walk {
         /// - Parameter Outcome: what a handshake that is not through is refused with.
         case close(Decided, Outcome, Closing, frames: [2 of [UInt8]])
         case notify(Decided, frames: [2 of [UInt8]])
+        case ask(ConnectionQuery)
     }
 
     let purpose: Purpose
@@ -128,6 +146,9 @@ struct Walk {
     let except: Selector?
     /// What becomes the receipt.
     var enforced: Enforced
+    /// What is answered to a question (``QueryPart``).
+    var rows: [UInt8] = []
+    var rowCount = 0
     /// The candidates; nil: all slots.
     var slots: [UInt32]?
     var next = 0

@@ -3,6 +3,7 @@ import PortcullisCore
 import PortcullisGate
 import PortcullisReactor
 import PortcullisRedis
+import PortcullisWire
 import TestKit
 import Testing
 
@@ -97,6 +98,31 @@ import Testing
         #expect(revoked["matched"] as? Int == 301)
         #expect(revoked["closed"] as? Int == 301)
         #expect(revoked["spared"] as? Int == 1)
+    }
+
+    /// A question that matches many is answered whole, up to its limit, and says when there are more.
+    @Test(arguments: [(1000, 120, false), (7, 14, true)])
+    func aQuestionIsAnsweredWhole(limit: Int, rows: Int, more: Bool) throws {
+        let test = try GateUnderTest()
+        let peers = try (0..<120).map { try test.connect("user\($0)", raw: true) }
+        let question = ControlMessage.connections(
+            id: "q1",
+            select: Selector(all: true),
+            except: Selector(ids: [.user: "user5"]),
+            limit: limit
+        )
+        let channel = Keys().control("test")
+        try test.redis.ask("PUBLISH", channel, String(decoding: question.encode(), as: UTF8.self))
+        let key = String(decoding: Keys().reply("q1"), as: UTF8.self)
+        try test.wait("the answer") { try test.redis.ask("LLEN", key) == .integer(1) }
+        let text = try #require(try test.redis.ask("LINDEX", key, "0").text)
+        let answer = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        let users = (answer["connections"] as? [[String: Any]] ?? []).compactMap { $0["user"] as? String }
+        #expect(Set(users).count == users.count)
+        #expect(answer["spared"] as? Int == 1)
+        #expect(answer["more"] as? Bool == more)
+        if more { #expect(users.count <= rows) } else { #expect(users.count == peers.count - 1) }
+        #expect(!users.contains("user5"))
     }
 
     /// Thousands of decisions that nobody published: read at once, enforced one after the other, the last one too.
