@@ -94,6 +94,10 @@ extension GateLoop {
     /// What happened to a connection during the freeze, and that messages on its resources may have been lost.
     private func sayHeld(_ slot: UInt32, _ messages: HeldMessages?) {
         guard lives[Int(slot)].isVersion1 else { return }
+        // It can't be told where it stands: it comes back and reads that.
+        if messages?.isOverfull == true {
+            return condemn(slot, Closing(.cannotVouch, retryAfter: jitteredRetry()))
+        }
         output.removeAll(keepingCapacity: true)
         for (resource, change) in messages?.permissions ?? [:] where change.from != change.to {
             let message = ServerMessage.permission(
@@ -142,11 +146,15 @@ struct HeldMessages {
         var reason: String?
     }
 
-    var permissions: [Identifier: Change] = [:]
+    /// By resource: only where it stands counts.
+    private(set) var permissions: [Identifier: Change] = [:]
+    /// Whether permissions on more resources have changed than are kept.
+    private(set) var isOverfull = false
     private(set) var others: [[UInt8]] = []
 
     /// More are not kept; the oldest go first.
     private static let most = 64
+    private static let mostResources = 256
 
     mutating func append(_ message: [UInt8]) {
         if others.count >= Self.most { others.removeFirst() }
@@ -154,6 +162,12 @@ struct HeldMessages {
     }
 
     mutating func change(_ resource: Identifier, from: Role?, to: Role?, version: Int64, reason: String?) {
+        guard !isOverfull else { return }
+        guard permissions[resource] != nil || permissions.count < Self.mostResources else {
+            isOverfull = true
+            permissions = [:]
+            return
+        }
         let first = permissions[resource].map(\.from) ?? from
         permissions[resource] = Change(from: first, to: to, version: version, reason: reason)
     }
