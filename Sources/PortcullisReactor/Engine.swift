@@ -64,6 +64,10 @@ public final class Engine {
         var isLink = false
         /// Whether its bytes pass only while the engine serves.
         var isGoverned = false
+        /// Whether nothing of it passes though the engine serves.
+        var isHeld = false
+        /// Whether its owner takes no bytes for now.
+        var isReadingPaused = false
         /// Whether it had something to read or write while it must not: the kernel is asked for nothing meanwhile.
         var isParked = false
         var queue: OutputQueue?
@@ -203,9 +207,14 @@ public final class Engine {
             finishConnecting(stream, delegate)
             return
         }
-        if slots[Int(slot)].isGoverned, !isServing {
+        if !passes(Int(slot)) {
             // These two cannot be masked, and say that there is nobody any more.
             if flags & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { die(stream, .ended) } else { park(stream) }
+            return
+        }
+        if slots[Int(slot)].isReadingPaused {
+            if flags & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { return die(stream, .ended) }
+            if flags & EPOLLOUT.rawValue != 0 { flush(stream, delegate) }
             return
         }
         guard slots[Int(slot)].tls == nil else { return handleSecured(stream, flags, delegate) }
@@ -367,7 +376,7 @@ public final class Engine {
     private func read(_ stream: StreamID, _ delegate: some EngineDelegate) {
         let index = Int(stream.slot)
         guard isKnown(stream) else { return }
-        guard !slots[index].isGoverned || isServing else { return park(stream) }
+        guard passes(index) else { return park(stream) }
         let descriptor = slots[index].descriptor
         let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
         if count > 0 {
@@ -387,8 +396,8 @@ public final class Engine {
         let index = Int(stream.slot)
         guard !slots[index].finishing else { return }
         var written = 0
-        let isHeld = slots[index].isGoverned && !isServing
-        if !isHeld, slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 {
+        let mustWait = !passes(index)
+        if !mustWait, slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 {
             guard let count = bytes.withUnsafeBytes({ write(index, $0) }) else { return die(stream, broken(index)) }
             written = count
         }
@@ -397,7 +406,7 @@ public final class Engine {
         queue.append(bytes, from: written)
         slots[index].queue = queue
         if slots[index].state != .securing { watchWriting(stream, slots[index].tls?.writing != .awaitsReading) }
-        if isHeld { park(stream) }
+        if mustWait { park(stream) }
     }
 
     /// - Returns: how many bytes the kernel took (0 where it is full), nil on an error.
@@ -411,7 +420,7 @@ public final class Engine {
     private func flush(_ stream: StreamID, _ delegate: some EngineDelegate) {
         let index = Int(stream.slot)
         guard isKnown(stream), let queue = slots[index].queue else { return watchWriting(stream, false) }
-        guard !slots[index].isGoverned || isServing else { return park(stream) }
+        guard passes(index) else { return park(stream) }
         guard queue.flush({ write(index, $0) }) else { return die(stream, broken(index)) }
         guard queue.bytes == 0 else { return }
         slots[index].queue = nil
@@ -430,7 +439,8 @@ public final class Engine {
     /// Asks the kernel to tell what the stream is ready for.
     private func watch(_ stream: StreamID) {
         let slot = slots[Int(stream.slot)]
-        let interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (slot.watchesWriting ? EPOLLOUT.rawValue : 0)
+        let reading = slot.isReadingPaused ? 0 : EPOLLIN.rawValue | EPOLLRDHUP.rawValue
+        let interest = reading | (slot.watchesWriting ? EPOLLOUT.rawValue : 0)
         control(
             slot.isLink ? links : clients,
             EPOLL_CTL_MOD,
@@ -438,6 +448,19 @@ public final class Engine {
             slot.isParked ? 0 : interest,
             stream.token
         )
+    }
+
+    /// The owner has enough: nothing more is read until ``resumeReading(_:)``. What a secured stream has decrypted already still comes.
+    public func pauseReading(_ stream: StreamID) {
+        guard isKnown(stream), !slots[Int(stream.slot)].isReadingPaused else { return }
+        slots[Int(stream.slot)].isReadingPaused = true
+        if !slots[Int(stream.slot)].isParked { watch(stream) }
+    }
+
+    public func resumeReading(_ stream: StreamID) {
+        guard isKnown(stream), slots[Int(stream.slot)].isReadingPaused else { return }
+        slots[Int(stream.slot)].isReadingPaused = false
+        if !slots[Int(stream.slot)].isParked { watch(stream) }
     }
 
     // MARK: - Serving
@@ -450,7 +473,7 @@ public final class Engine {
         guard !parked.isEmpty, isServing else { return }
         let batch = parked
         parked.removeAll()
-        for stream in batch where isKnown(stream) { unpark(stream) }
+        for stream in batch where isKnown(stream) && !slots[Int(stream.slot)].isHeld { unpark(stream) }
     }
 
     private var isServing: Bool {
@@ -461,6 +484,23 @@ public final class Engine {
     public func govern(_ stream: StreamID) {
         guard isKnown(stream) else { return }
         slots[Int(stream.slot)].isGoverned = true
+    }
+
+    /// Nothing of a governed stream passes until it is resumed, whether the engine serves or not.
+    public func hold(_ stream: StreamID) {
+        guard isKnown(stream) else { return }
+        slots[Int(stream.slot)].isHeld = true
+    }
+
+    /// Ends what ``hold(_:)`` began.
+    public func resume(_ stream: StreamID) {
+        guard isKnown(stream), slots[Int(stream.slot)].isHeld else { return }
+        slots[Int(stream.slot)].isHeld = false
+        unpark(stream)
+    }
+
+    private func passes(_ index: Int) -> Bool {
+        !slots[index].isGoverned || (!slots[index].isHeld && isServing)
     }
 
     /// The stream is to be closed: its last bytes pass at any time.
