@@ -11,7 +11,7 @@ public struct StreamID: Hashable, Sendable {
         self.generation = generation
     }
 
-    fileprivate var token: UInt64 {
+    var token: UInt64 {
         UInt64(generation) << 32 | UInt64(slot)
     }
 }
@@ -53,7 +53,7 @@ public protocol EngineDelegate: AnyObject {
 ///
 /// It has one buffer for reading, none a stream, and holds sixteen bytes and a queue reference for each. Confined to its thread.
 public final class Engine {
-    private struct Slot {
+    struct Slot {
         var descriptor: Int32 = -1
         var generation: UInt32 = 0
         var state = State.free
@@ -75,7 +75,7 @@ public final class Engine {
         var tls: TLSSession?
     }
 
-    private enum State: UInt8 {
+    enum State: UInt8 {
         case free
         case connecting
         /// In the TLS handshake.
@@ -86,43 +86,43 @@ public final class Engine {
     }
 
     /// Tokens that are no streams.
-    private enum Token {
+    enum Token {
         static let waker = UInt64.max
         static let links = UInt64.max - 1
         static let listener = UInt64.max - 2
     }
 
-    private static let readSize = 64 << 10
-    private static let eventsPerWait = 128
+    static let readSize = 64 << 10
+    static let eventsPerWait = 128
     /// Accepted in one turn; more wait for the next, behind what the accepted ones have sent.
-    private static let acceptsPerTurn = 128
+    static let acceptsPerTurn = 128
 
     /// What a turn waits for: the clients, the listener, and the set of the links within it.
-    private let clients: Int32
+    let clients: Int32
     /// Links and waker. In a set of their own, so that they can be served first, and waited for alone when no client may be heard.
-    private let links: Int32
-    private let waker: Waker
-    private let listener: ListeningSocket?
+    let links: Int32
+    let waker: Waker
+    let listener: ListeningSocket?
     /// How clients' streams are secured; nil: not at all.
-    private let tls: TLSContext?
-    private var listening = false
+    let tls: TLSContext?
+    var listening = false
     /// Out of descriptors or memory: accepting is tried again a little later.
-    private var isShort = false
-    private var retryAcceptAt: Int64 = 0
-    private var isPaused = false
+    var isShort = false
+    var retryAcceptAt: Int64 = 0
+    var isPaused = false
 
-    private var slots: [Slot] = []
-    private var free: [UInt32] = []
-    private var dead: [(StreamID, Gone)] = []
-    private var parked: [StreamID] = []
+    var slots: [Slot] = []
+    var free: [UInt32] = []
+    var dead: [(StreamID, Gone)] = []
+    var parked: [StreamID] = []
     /// On CLOCK_BOOTTIME, in nanoseconds.
-    private var servesUntil = Int64.max
-    private var buffer = [UInt8](repeating: 0, count: readSize)
-    private var linkEvents = [epoll_event](repeating: epoll_event(), count: 64)
-    private var clientEvents = [epoll_event](repeating: epoll_event(), count: eventsPerWait)
+    var servesUntil = Int64.max
+    var buffer = [UInt8](repeating: 0, count: readSize)
+    var linkEvents = [epoll_event](repeating: epoll_event(), count: 64)
+    var clientEvents = [epoll_event](repeating: epoll_event(), count: eventsPerWait)
 
     /// How many client streams are open.
-    public private(set) var clientCount = 0
+    public internal(set) var clientCount = 0
 
     /// - Parameters:
     ///   - listener: what clients connect to; several engines may share one endpoint through sockets of their own.
@@ -193,12 +193,12 @@ public final class Engine {
     }
 
     /// - Returns: how many events came; a wait that a signal broke has none.
-    private func wait(_ set: Int32, _ events: inout [epoll_event], _ timeout: Int32) -> Int {
+    func wait(_ set: Int32, _ events: inout [epoll_event], _ timeout: Int32) -> Int {
         let count = events.withUnsafeMutableBufferPointer { epoll_wait(set, $0.baseAddress, Int32($0.count), timeout) }
         return Int(max(0, count))
     }
 
-    private func handle(_ event: epoll_event, _ delegate: some EngineDelegate) {
+    func handle(_ event: epoll_event, _ delegate: some EngineDelegate) {
         let slot = UInt32(truncatingIfNeeded: event.data.u64)
         let stream = StreamID(slot: slot, generation: UInt32(truncatingIfNeeded: event.data.u64 >> 32))
         guard isKnown(stream) else { return }
@@ -224,66 +224,7 @@ public final class Engine {
         }
     }
 
-    private func accept(_ delegate: some EngineDelegate) {
-        guard let listener else { return }
-        for _ in 0..<Self.acceptsPerTurn {
-            var storage = sockaddr_storage()
-            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-            // The storage is large enough for every kind of address.
-            let descriptor = withUnsafeMutablePointer(to: &storage) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    accept4(listener.descriptor, $0, &length, Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue))
-                }
-            }
-            if descriptor < 0 {
-                switch errno {
-                case EAGAIN: return
-                case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                    // Level-triggered: left in the set it would wake the loop without end.
-                    let number = errno
-                    watchListener(false)
-                    isShort = true
-                    retryAcceptAt = Clock.boot() + 100_000_000
-                    delegate.acceptFailed(number)
-                    return
-                // The connection was gone before it was accepted.
-                default: continue
-                }
-            }
-            var session: TLSSession?
-            if let tls {
-                session = TLSSession(tls, name: nil, descriptor: descriptor)
-                guard session != nil else {
-                    Glibc.close(descriptor)
-                    delegate.acceptFailed(ENOMEM)
-                    return
-                }
-            }
-            let stream = open(descriptor, session == nil ? .open : .securing, isLink: false, session)
-            clientCount += 1
-            delegate.accepted(stream, from: PeerAddress(storage))
-        }
-    }
-
-    /// Stops accepting; connections wait in the backlog.
-    public func pauseAccepting() {
-        isPaused = true
-        watchListener(false)
-    }
-
-    public func resumeAccepting() {
-        isPaused = false
-        if !isShort { watchListener(true) }
-    }
-
-    private func watchListener(_ on: Bool) {
-        guard let listener, on != listening, !(on && isPaused) else { return }
-        let operation = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL
-        control(clients, operation, listener.descriptor, EPOLLIN.rawValue, Token.listener)
-        listening = on
-    }
-
-    private func reap(_ delegate: some EngineDelegate) {
+    func reap(_ delegate: some EngineDelegate) {
         // What the delegate closes while it is told is told in the next turn.
         let batch = dead
         guard !batch.isEmpty else { return }
@@ -300,14 +241,14 @@ public final class Engine {
 
     // MARK: - Streams
 
-    private func isKnown(_ stream: StreamID) -> Bool {
+    func isKnown(_ stream: StreamID) -> Bool {
         let index = Int(stream.slot)
         guard index < slots.count else { return false }
         return slots[index].generation == stream.generation
             && slots[index].state != .free && slots[index].state != .dead
     }
 
-    private func open(_ descriptor: Int32, _ state: State, isLink: Bool, _ tls: TLSSession?) -> StreamID {
+    func open(_ descriptor: Int32, _ state: State, isLink: Bool, _ tls: TLSSession?) -> StreamID {
         let slot: UInt32
         if let used = free.popLast() {
             slot = used
@@ -350,7 +291,7 @@ public final class Engine {
         return open(descriptor, .connecting, isLink: true, session)
     }
 
-    private func finishConnecting(_ stream: StreamID, _ delegate: some EngineDelegate) {
+    func finishConnecting(_ stream: StreamID, _ delegate: some EngineDelegate) {
         let index = Int(stream.slot)
         var failure: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -365,7 +306,7 @@ public final class Engine {
     }
 
     /// What was sent meanwhile waits; it goes out in the next turn.
-    private func opened(_ stream: StreamID) {
+    func opened(_ stream: StreamID) {
         let index = Int(stream.slot)
         slots[index].state = .open
         let waits = slots[index].queue?.bytes ?? 0 > 0
@@ -373,7 +314,7 @@ public final class Engine {
         if slots[index].finishing, !waits { endWriting(stream) }
     }
 
-    private func read(_ stream: StreamID, _ delegate: some EngineDelegate) {
+    func read(_ stream: StreamID, _ delegate: some EngineDelegate) {
         let index = Int(stream.slot)
         guard isKnown(stream) else { return }
         guard passes(index) else { return park(stream) }
@@ -390,46 +331,7 @@ public final class Engine {
         }
     }
 
-    /// Writes what the kernel takes at once and keeps the rest in order. A buffer that goes to many streams is shared, not copied.
-    public func send(_ stream: StreamID, _ bytes: [UInt8]) {
-        guard isKnown(stream), !bytes.isEmpty else { return }
-        let index = Int(stream.slot)
-        guard !slots[index].finishing else { return }
-        var written = 0
-        let mustWait = !passes(index)
-        if !mustWait, slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 {
-            guard let count = bytes.withUnsafeBytes({ write(index, $0) }) else { return die(stream, broken(index)) }
-            written = count
-        }
-        guard written < bytes.count else { return }
-        let queue = slots[index].queue ?? OutputQueue()
-        queue.append(bytes, from: written)
-        slots[index].queue = queue
-        if slots[index].state != .securing { watchWriting(stream, slots[index].tls?.writing != .awaitsReading) }
-        if mustWait { park(stream) }
-    }
-
-    /// - Returns: how many bytes the kernel took (0 where it is full), nil on an error.
-    private func write(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int? {
-        guard slots[index].tls == nil else { return writeSecured(index, bytes) }
-        let count = Glibc.send(slots[index].descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-        if count >= 0 { return count }
-        return errno == EAGAIN || errno == EINTR ? 0 : nil
-    }
-
-    private func flush(_ stream: StreamID, _ delegate: some EngineDelegate) {
-        let index = Int(stream.slot)
-        guard isKnown(stream), let queue = slots[index].queue else { return watchWriting(stream, false) }
-        guard passes(index) else { return park(stream) }
-        guard queue.flush({ write(index, $0) }) else { return die(stream, broken(index)) }
-        guard queue.bytes == 0 else { return }
-        slots[index].queue = nil
-        watchWriting(stream, false)
-        if slots[index].finishing { endWriting(stream) }
-        delegate.drained(stream)
-    }
-
-    private func watchWriting(_ stream: StreamID, _ on: Bool) {
+    func watchWriting(_ stream: StreamID, _ on: Bool) {
         let index = Int(stream.slot)
         guard slots[index].watchesWriting != on else { return }
         slots[index].watchesWriting = on
@@ -437,7 +339,7 @@ public final class Engine {
     }
 
     /// Asks the kernel to tell what the stream is ready for.
-    private func watch(_ stream: StreamID) {
+    func watch(_ stream: StreamID) {
         let slot = slots[Int(stream.slot)]
         let reading = slot.isReadingPaused ? 0 : EPOLLIN.rawValue | EPOLLRDHUP.rawValue
         let interest = reading | (slot.watchesWriting ? EPOLLOUT.rawValue : 0)
@@ -463,109 +365,12 @@ public final class Engine {
         if !slots[Int(stream.slot)].isParked { watch(stream) }
     }
 
-    // MARK: - Serving
-
-    /// Up to when the bytes of governed streams may pass. It is compared with the clock before every single read and write, so that no
-    /// pause of the process gets past it.
-    /// - Parameter deadline: on CLOCK_BOOTTIME, in nanoseconds; `Int64.max`: always.
-    public func serve(until deadline: Int64) {
-        servesUntil = deadline
-        guard !parked.isEmpty, isServing else { return }
-        let batch = parked
-        parked.removeAll()
-        for stream in batch where isKnown(stream) && !slots[Int(stream.slot)].isHeld { unpark(stream) }
-    }
-
-    private var isServing: Bool {
-        servesUntil == .max || Clock.boot() < servesUntil
-    }
-
-    /// From here on the stream's bytes pass only while the engine serves; what is sent meanwhile waits.
-    public func govern(_ stream: StreamID) {
-        guard isKnown(stream) else { return }
-        slots[Int(stream.slot)].isGoverned = true
-    }
-
-    /// Nothing of a governed stream passes until it is resumed, whether the engine serves or not.
-    public func hold(_ stream: StreamID) {
-        guard isKnown(stream) else { return }
-        slots[Int(stream.slot)].isHeld = true
-    }
-
-    /// Ends what ``hold(_:)`` began.
-    public func resume(_ stream: StreamID) {
-        guard isKnown(stream), slots[Int(stream.slot)].isHeld else { return }
-        slots[Int(stream.slot)].isHeld = false
-        unpark(stream)
-    }
-
-    private func passes(_ index: Int) -> Bool {
-        !slots[index].isGoverned || (!slots[index].isHeld && isServing)
-    }
-
-    /// The stream is to be closed: its last bytes pass at any time.
-    public func release(_ stream: StreamID) {
-        guard isKnown(stream) else { return }
-        slots[Int(stream.slot)].isGoverned = false
-        unpark(stream)
-    }
-
-    /// A stream that is ready but must wait would wake the loop without end. Nothing is paid for this while the engine serves.
-    private func park(_ stream: StreamID) {
-        let index = Int(stream.slot)
-        guard !slots[index].isParked else { return }
-        slots[index].isParked = true
-        parked.append(stream)
-        watch(stream)
-    }
-
-    private func unpark(_ stream: StreamID) {
-        let index = Int(stream.slot)
-        guard slots[index].isParked else { return }
-        slots[index].isParked = false
-        watch(stream)
-    }
-
-    /// How many bytes wait to be written.
-    public func queued(_ stream: StreamID) -> Int {
-        isKnown(stream) ? slots[Int(stream.slot)].queue?.bytes ?? 0 : 0
-    }
-
-    /// Drops what waits, but for a buffer that is partly written.
-    /// - Returns: whether there is such a buffer.
-    @discardableResult
-    public func dropQueue(_ stream: StreamID) -> Bool {
-        guard isKnown(stream) else { return false }
-        let index = Int(stream.slot)
-        guard let queue = slots[index].queue else { return false }
-        // A session that could not write a buffer has begun to: it must be offered the same bytes again.
-        queue.dropUnstarted(keepsFirst: slots[index].tls?.writing != nil)
-        return queue.bytes > 0
-    }
-
-    /// Ends writing once all that waits is written: the peer sees the end of the stream, and its last bytes before it.
-    public func finish(_ stream: StreamID) {
-        guard isKnown(stream) else { return }
-        let index = Int(stream.slot)
-        guard !slots[index].finishing else { return }
-        slots[index].finishing = true
-        // Before it stands there is nothing to shut down: that is done then.
-        guard slots[index].state == .open, slots[index].queue?.bytes ?? 0 == 0 else { return }
-        endWriting(stream)
-    }
-
-    private func endWriting(_ stream: StreamID) {
-        let index = Int(stream.slot)
-        if let tls = slots[index].tls, !tls.sayGoodbye() { return watchWriting(stream, true) }
-        shutdown(slots[index].descriptor, Int32(SHUT_WR))
-    }
-
     /// Closes at once. ``EngineDelegate/gone(_:_:)`` comes at the end of the turn.
     public func close(_ stream: StreamID) {
         die(stream, .closed)
     }
 
-    private func die(_ stream: StreamID, _ reason: Gone) {
+    func die(_ stream: StreamID, _ reason: Gone) {
         guard isKnown(stream) else { return }
         let index = Int(stream.slot)
         slots[index].state = .dead
@@ -573,82 +378,9 @@ public final class Engine {
         // Out of its set by the close of the descriptor; until then level-triggered events are ignored by state.
         dead.append((stream, reason))
     }
-
-    // MARK: - TLS
-
-    private func handleSecured(_ stream: StreamID, _ flags: UInt32, _ delegate: some EngineDelegate) {
-        let index = Int(stream.slot)
-        guard slots[index].state == .open, let tls = slots[index].tls else { return secure(stream, delegate) }
-        if flags & EPOLLOUT.rawValue != 0 || tls.writing == .awaitsReading {
-            if slots[index].queue == nil, slots[index].finishing { endWriting(stream) } else { flush(stream, delegate) }
-        }
-        if flags & ~EPOLLOUT.rawValue != 0 || tls.readingAwaitsWriting { readSecured(stream, tls, delegate) }
-        guard tls.readingAwaitsWriting, isKnown(stream) else { return }
-        watchWriting(stream, true)
-    }
-
-    /// Goes on with the handshake. A client is told of when its stream is accepted, a link when it is secured.
-    private func secure(_ stream: StreamID, _ delegate: some EngineDelegate) {
-        let index = Int(stream.slot)
-        guard let tls = slots[index].tls else { return }
-        switch tls.handshake() {
-        case .done:
-            opened(stream)
-            if slots[index].isLink { delegate.connected(stream) }
-        case .awaitsReading: watchWriting(stream, false)
-        case .awaitsWriting: watchWriting(stream, true)
-        case .ended: die(stream, .ended)
-        case .broken(let number): die(stream, .failed(number))
-        case .failed(let failure): die(stream, .insecure(failure))
-        }
-    }
-
-    private func readSecured(_ stream: StreamID, _ tls: TLSSession, _ delegate: some EngineDelegate) {
-        repeat {
-            var count = 0
-            var end: Gone?
-            records: while count < buffer.count {
-                let step = buffer.withUnsafeMutableBytes {
-                    tls.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[count...]))
-                }
-                switch step {
-                case .done(let more): count += more
-                case .awaitsReading, .awaitsWriting: break records
-                case .ended: end = .ended
-                case .broken(let number): end = .failed(number)
-                case .failed(let failure): end = .insecure(failure)
-                }
-                if end != nil { break }
-            }
-            if count > 0 {
-                let chunk = buffer
-                delegate.received(stream, chunk.span.extracting(first: count))
-            }
-            if let end { return die(stream, end) }
-        } while isKnown(stream) && tls.holdsBytes
-    }
-
-    private func writeSecured(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int? {
-        guard let tls = slots[index].tls else { return nil }
-        switch tls.write(bytes) {
-        case .done(let count): return count
-        case .awaitsReading, .awaitsWriting: return 0
-        case .ended, .broken, .failed: return nil
-        }
-    }
-
-    /// Why a write failed.
-    private func broken(_ index: Int) -> Gone {
-        guard let tls = slots[index].tls else { return .failed(errno) }
-        return switch tls.lastWrite {
-        case .failed(let failure): .insecure(failure)
-        case .broken(let number): .failed(number)
-        default: .ended
-        }
-    }
 }
 
-private func control(_ set: Int32, _ operation: Int32, _ descriptor: Int32, _ interest: UInt32, _ token: UInt64) {
+func control(_ set: Int32, _ operation: Int32, _ descriptor: Int32, _ interest: UInt32, _ token: UInt64) {
     var event = epoll_event()
     event.events = interest
     event.data.u64 = token
