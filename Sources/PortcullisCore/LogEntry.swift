@@ -57,14 +57,28 @@ public struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertib
 
     /// nil where the text is no stream id.
     public init?(_ text: Identifier) {
-        let parts = text.bytes.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy({ (1...20).contains($0.count) }),
-            text.bytes.allSatisfy({ (0x30...0x39).contains($0) || $0 == UInt8(ascii: "-") }),
-            let milliseconds = UInt64(String(decoding: parts[0], as: UTF8.self)),
-            let sequence = UInt64(String(decoding: parts[1], as: UTF8.self))
+        self.init(text.bytes[...])
+    }
+
+    /// nil where the bytes are no stream id.
+    public init?(_ bytes: ArraySlice<UInt8>) {
+        guard let dash = bytes.firstIndex(of: UInt8(ascii: "-")), let milliseconds = Self.number(bytes[..<dash]),
+            let sequence = Self.number(bytes[(dash + 1)...])
         else { return nil }
-        self.milliseconds = milliseconds
-        self.sequence = sequence
+        self.init(milliseconds: milliseconds, sequence: sequence)
+    }
+
+    private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
+        guard (1...20).contains(digits.count) else { return nil }
+        var value: UInt64 = 0
+        for digit in digits {
+            guard (0x30...0x39).contains(digit) else { return nil }
+            let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+            let (sum, isTooLargeStill) = tens.addingReportingOverflow(UInt64(digit - 0x30))
+            guard !isTooLarge, !isTooLargeStill else { return nil }
+            value = sum
+        }
+        return value
     }
 
     public static func < (left: LogPosition, right: LogPosition) -> Bool {

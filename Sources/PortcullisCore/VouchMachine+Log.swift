@@ -39,6 +39,11 @@ extension VouchMachine {
         ask(.standing, isFull: true, now, &actions)
     }
 
+    /// How many entries are asked for at once.
+    public var pageSize: Int {
+        hasVouched ? terms.pageSize : terms.startPageSize
+    }
+
     private mutating func ask(
         _ stage: Reading.Stage,
         isFull: Bool,
@@ -46,11 +51,11 @@ extension VouchMachine {
         _ now: BootTime,
         _ actions: inout [Action]
     ) {
-        reading = Reading(stage: stage, sentAt: now, isFull: isFull, proof: proof, expects: newestHeard)
+        reading = Reading(stage: stage, count: pageSize, sentAt: now, isFull: isFull, proof: proof, expects: newestHeard)
         nextRead = now + (hears ? terms.renewal : terms.deafInterval)
         switch stage {
         case .standing: actions.append(.readStanding(cursor: cursor))
-        case .page(let from): actions.append(.readPage(from: from, count: terms.pageSize))
+        case .page(let from): actions.append(.readPage(from: from, count: pageSize))
         }
     }
 
@@ -64,13 +69,19 @@ extension VouchMachine {
     ) -> [Action] {
         guard let open = reading, open.stage == .standing else { return [] }
         var actions: [Action] = []
-        take(standing, &actions)
+        take(standing, isFull: next != 0, &actions)
         if next != 0 {
             ask(.standing, isFull: true, cursor: next, now, &actions)
         } else {
             ask(.page(from: nil), isFull: true, now, &actions)
         }
         return actions
+    }
+
+    /// Whether a page of so many entries is followed by another, before anybody was admitted: nobody is told of what it holds, and whoever
+    /// read it may take it up by himself.
+    public func isOneOfMany(_ count: Int) -> Bool {
+        !hasVouched && count >= reading?.count ?? .max
     }
 
     /// A page of the log came, with the epoch that stood just before it.
@@ -88,10 +99,10 @@ extension VouchMachine {
             readAll(now, &actions)
             return actions
         }
-        take(rows.lazy.filter { $0.position != from }.compactMap(\.logged), &actions)
+        take(rows.lazy.filter { $0.position != from }.compactMap(\.logged), isFull: rows.count >= open.count, &actions)
         position = rows.last?.position ?? position
         if !unread.isEmpty { for row in rows { unread.remove(row.position) } }
-        if rows.count >= terms.pageSize {
+        if rows.count >= open.count {
             ask(.page(from: position), isFull: open.isFull, now, &actions)
             return actions
         }
@@ -145,12 +156,12 @@ extension VouchMachine {
     // MARK: - Decisions
 
     /// Decisions that were read: into the replica at once, to the loops when the tail is reached.
-    private mutating func take(_ entries: some Sequence<LoggedEvent>, _ actions: inout [Action]) {
+    private mutating func take(_ entries: some Sequence<LoggedEvent>, isFull: Bool, _ actions: inout [Action]) {
         let all = Array(entries)
         guard !all.isEmpty else { return }
         actions.append(.apply(all))
         // What is read before anybody was admitted is told to nobody, and of many pages the last is recent enough.
-        guard hasVouched || all.count < terms.pageSize else { return }
+        guard hasVouched || !isFull else { return }
         for entry in all where recent.isNew(entry.key, order: entry.order) && hasVouched { untold.append(entry) }
         if untold.count > terms.mostUntold { tellUntold(&actions) }
     }

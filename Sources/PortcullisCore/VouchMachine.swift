@@ -66,6 +66,8 @@ public struct VouchMachine: Sendable {
         }
 
         let stage: Stage
+        /// How many entries were asked for: with as many there may be more.
+        let count: Int
         let sentAt: BootTime
         /// Whether all is read, from the start.
         let isFull: Bool
@@ -287,8 +289,10 @@ public struct VouchMachine: Sendable {
 public struct VouchTerms: Equatable, Sendable {
     /// L.
     public var lease: Milliseconds
-    /// Entries that are read at once.
-    public var pageSize = 2000
+    /// Entries that are read at once while clients are served: taking them up is no long turn.
+    public var pageSize = 500
+    /// Entries that are read at once before anybody was admitted.
+    public var startPageSize = 5000
     public var probeInterval = Milliseconds(1000)
     /// How often a deaf gate reads the log.
     public var deafInterval = Milliseconds(100)

@@ -18,7 +18,7 @@ extension Uplink {
         case .makeEpoch: pending.append(Command("SET", keys.epoch, newEpoch(), "NX"), .nothing)
         case .beginReading: shared.standing.withLock { $0.beginReading() }
         case .readStanding(let cursor):
-            let count = String(machine.terms.pageSize)
+            let count = String(machine.pageSize)
             pending.append(Command("HSCAN", keys.standing, String(cursor), "COUNT", count), .standing)
         case .readPage(let from, let count):
             pending.append(Command("GET", keys.epoch), .epoch)

@@ -5,63 +5,117 @@ import Synchronization
 
 /// What was read of the log and of the standing decisions, held against what the script would have written.
 extension Uplink {
-    func standingRead(_ value: RESPValue) {
-        guard let parts = value.array, parts.count == 2, let next = parts[0].text.flatMap({ UInt64($0) }),
-            let fields = parts[1].array, fields.count % 2 == 0
-        else { return lost(.command, "The standing decisions cannot be read: \(value.errorText ?? "no list").") }
-        var standing: [LoggedEvent] = []
-        for index in stride(from: 0, to: fields.count, by: 2) {
-            guard let key = fields[index].bytes.map(Identifier.init(bytes:)), let stored = fields[index + 1].bytes
-            else { continue }
-            do throws(EventRejection) {
-                let entry = try StandingEntry.decode(stored, roles: configuration.roles, trust: trust(retention: nil))
-                let logged = LoggedEvent(key: key, order: entry.order, event: entry.event)
-                try check(logged, behind: nil)
-                standing.append(logged)
-            } catch {
-                rejected(error, position: "standing")
-            }
+    /// A page of the standing decisions: a cursor, and a list of ids and entries.
+    func standingRead(_ reply: RESPReply) {
+        guard reply.list(at: 0) == 2, let cursor = reply.string(at: 1), let next = UInt64(reply.text(cursor)),
+            let count = reply.list(at: 2), count % 2 == 0, reply.end(of: 2) == 3 + count
+        else { return lost(.command, "The standing decisions cannot be read: \(reply.errorText ?? "no list").") }
+        let places = stride(from: 3, to: 3 + count, by: 2)
+        guard machine.hasVouched else {
+            // Redis makes the next page ready while this one is taken up; nobody is told of either.
+            perform(machine.standingRead([], next: next, now: now, random: .random(in: .min ... .max)))
+            flush()
+            take(places.map { PlacedRow(position: nil, place: $0) }, of: reply, mayInsert: true)
+            return
         }
+        let odd = takePlain(places.map { PlacedRow(position: nil, place: $0) }, of: reply, mayInsert: false)
+        let standing = odd.compactMap { standing(reply, $0.place) }
         perform(machine.standingRead(standing, next: next, now: now, random: .random(in: .min ... .max)))
     }
 
-    func pageRead(_ value: RESPValue) {
-        guard let rows = value.array else {
-            return lost(.command, "The log cannot be read: \(value.errorText ?? "no list").")
+    /// A page of the log: a list of pairs of an id and a list of names and values.
+    func pageRead(_ reply: RESPReply) {
+        guard let count = reply.list(at: 0) else {
+            return lost(.command, "The log cannot be read: \(reply.errorText ?? "no list").")
         }
-        let page = rows.compactMap { row -> PageRow? in
-            guard let parts = row.array, parts.count == 2, let id = parts[0].bytes,
-                let position = LogPosition(Identifier(bytes: id)), let fields = parts[1].array
-            else { return nil }
-            return PageRow(position: position, logged: position == machine.position ? nil : logged(position, fields))
+        var rows: [PlacedRow] = []
+        rows.reserveCapacity(count)
+        var at = 1
+        for _ in 0..<count {
+            guard reply.list(at: at) == 2, let id = reply.string(at: at + 1),
+                let position = LogPosition(reply.bytes[id]), reply.list(at: at + 2) != nil
+            else { return lost(.command, "The log holds what is no entry.") }
+            rows.append(PlacedRow(position: position, place: at + 2))
+            at = reply.end(of: at + 2)
         }
-        guard page.count == rows.count else { return lost(.command, "The log holds what is no entry.") }
-        perform(machine.pageRead(page, epoch: epoch, now: now, random: .random(in: .min ... .max)))
+        let known = machine.position
+        let new = rows.filter { $0.position != known }
+        let random = UInt64.random(in: .min ... .max)
+        if machine.isOneOfMany(count) {
+            let page = rows.compactMap { row in row.position.map { PageRow(position: $0, logged: nil) } }
+            perform(machine.pageRead(page, epoch: epoch, now: now, random: random))
+            flush()
+            take(new, of: reply, mayInsert: true)
+            return
+        }
+        // What is held as it stands there was told when it came; all else the machine deals with.
+        var logged: [LogPosition: LoggedEvent] = [:]
+        for row in takePlain(new, of: reply, mayInsert: false) {
+            if let position = row.position { logged[position] = self.logged(position, reply, row.place) }
+        }
+        let page = rows.compactMap { row in row.position.map { PageRow(position: $0, logged: logged[$0]) } }
+        perform(machine.pageRead(page, epoch: epoch, now: now, random: random))
     }
 
-    private func logged(_ position: LogPosition, _ fields: [RESPValue]) -> LoggedEvent? {
-        var (json, key, order, version): ([UInt8]?, [UInt8]?, Int64?, Int64?)
-        for index in stride(from: 0, to: fields.count - 1, by: 2) {
-            guard let name = fields[index].bytes, let value = fields[index + 1].bytes else { continue }
-            switch name.first {
-            case UInt8(ascii: "e") where name.count == 1: json = value
-            case UInt8(ascii: "i") where name.count == 1: key = value
-            case UInt8(ascii: "o") where name.count == 1: order = Int64(String(decoding: value, as: UTF8.self))
-            case UInt8(ascii: "v") where name.elementsEqual("version".utf8):
-                // 0 is none: what is no number is refused with it.
-                version = Int64(String(decoding: value, as: UTF8.self)) ?? 0
-            default: break
+    /// Takes up all of these rows. The order does not matter: decisions that touch each other are told apart by their own.
+    private func take(_ rows: [PlacedRow], of reply: RESPReply, mayInsert: Bool) {
+        let odd = takePlain(rows, of: reply, mayInsert: mayInsert).compactMap { row in
+            row.position.map { logged($0, reply, row.place) } ?? standing(reply, row.place)
+        }
+        guard !odd.isEmpty else { return }
+        shared.standing.withLock { standing in
+            for event in odd { standing.apply(event) }
+        }
+    }
+
+    /// Takes up those that are written as nearly all are.
+    /// - Parameter mayInsert: whether one that is not held yet may be taken up without anybody being told.
+    /// - Returns: the others.
+    private func takePlain(_ rows: [PlacedRow], of reply: RESPReply, mayInsert: Bool) -> [PlacedRow] {
+        // A signature needs the whole event.
+        guard configuration.eventKey == nil else { return rows }
+        let redisTime = shared.knowsRedisTime.load(ordering: .relaxed) ? shared.redisTime() : nil
+        return shared.standing.withLock { standing in
+            rows.filter { row in
+                let span = reply.bytes.span
+                guard let plain = row.plain(reply, span), plain.order <= latestOrder(row.position, redisTime) else {
+                    return true
+                }
+                return !standing.take(plain, of: span, mayInsert: mayInsert)
             }
         }
-        guard let json, let key, let order else {
+    }
+
+    private func standing(_ reply: RESPReply, _ place: Int) -> LoggedEvent? {
+        guard let key = reply.string(at: place), let stored = reply.string(at: place + 1) else { return nil }
+        do throws(EventRejection) {
+            let json = Array(reply.bytes[stored])
+            let entry = try StandingEntry.decode(json, roles: configuration.roles, trust: trust(retention: nil))
+            let key = Identifier(bytes: Array(reply.bytes[key]))
+            let logged = LoggedEvent(key: key, order: entry.order, event: entry.event)
+            try check(logged, behind: nil)
+            return logged
+        } catch {
+            rejected(error, position: "standing")
+            return nil
+        }
+    }
+
+    private func logged(_ position: LogPosition, _ reply: RESPReply, _ place: Int) -> LoggedEvent? {
+        let fields = LogFields(reply, place)
+        guard let json = fields.event, let key = fields.key, let order = fields.order.flatMap({ Int64(reply.text($0)) })
+        else {
             rejected(.badField("e, i or o"), position: position.description)
             return nil
         }
+        // 0 is none: what is no number is refused with it.
+        let version = fields.version.map { Int64(reply.text($0)) ?? 0 }
         do throws(EventRejection) {
             let trust = trust(retention: configuration.appendPolicy.retention)
-            let roles = configuration.roles
-            let event = try EventCodec.decode(json, roles: roles, mayLackID: true, trust: trust, &eventParser)
-            let logged = LoggedEvent(key: Identifier(bytes: key), order: order, version: version, event: event)
+            let (roles, bytes) = (configuration.roles, Array(reply.bytes[json]))
+            let event = try EventCodec.decode(bytes, roles: roles, mayLackID: true, trust: trust, &eventParser)
+            let id = Identifier(bytes: Array(reply.bytes[key]))
+            let logged = LoggedEvent(key: id, order: order, version: version, event: event)
             try check(logged, behind: position)
             return logged
         } catch {
@@ -96,8 +150,12 @@ extension Uplink {
         try checkAge(logged.event, at: WallTime(milliseconds: order))
         // Before Redis has told its time there is nothing to hold it against.
         guard shared.knowsRedisTime.load(ordering: .relaxed) else { return }
+        guard order <= latestOrder(position, shared.redisTime()) else { throw .badField("o") }
+    }
+
+    private func latestOrder(_ position: LogPosition?, _ redisTime: WallTime?) -> Int64 {
+        guard let redisTime else { return .max }
         let entry = WallTime(milliseconds: position.map { Int64(clamping: $0.milliseconds) } ?? 0)
-        let latest = max(shared.redisTime(), entry) + Self.orderAhead
-        guard order <= latest.milliseconds else { throw .badField("o") }
+        return (max(redisTime, entry) + Self.orderAhead).milliseconds
     }
 }

@@ -139,7 +139,7 @@ final class Uplink {
     }
 
     /// All commands of a turn in one write.
-    private func flush() {
+    func flush() {
         guard command.machine.isReady, let stream = command.stream else { return }
         let bytes = pending.takeOutput()
         if !bytes.isEmpty { loop.engine.send(stream, bytes) }
@@ -246,23 +246,28 @@ final class Uplink {
         guard let kind = kind(of: stream), let reader = self[kind].reader else { return }
         do throws(RESPError) {
             try reader.feed(bytes)
-            while self[kind].stream == stream, let value = try reader.next() { take(value, kind) }
+            while self[kind].stream == stream, let reply = try reader.nextReply() { take(reply, kind) }
         } catch {
             lost(kind, error.description)
         }
     }
 
-    private func take(_ value: RESPValue, _ kind: Kind) {
+    private func take(_ reply: RESPReply, _ kind: Kind) {
         guard self[kind].machine.isReady else {
-            let action = self[kind].machine.greeted(value, now: now.nanoseconds, random: .random(in: 0..<1))
+            let action = self[kind].machine.greeted(reply.value, now: now.nanoseconds, random: .random(in: 0..<1))
             return act(action, kind)
         }
         switch kind {
         case .command:
             // An answer that answers no question: the link is out of step.
             guard let ask = pending.answered() else { return lost(kind, "Redis answered what was not asked.") }
-            answered(ask, value)
+            switch ask {
+            case .standing: standingRead(reply)
+            case .page: pageRead(reply)
+            default: answered(ask, reply.value)
+            }
         case .subscription:
+            let value = reply.value
             if subscriberID == nil, let id = value.integer {
                 subscriberID = id
                 return
@@ -424,9 +429,9 @@ final class Uplink {
         case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))
         case .permission(let stream, let loop): tell(loop, .answered(stream, text(value) { .permission($0) }))
         case .ticket(let stream, let loop): tell(loop, .answered(stream, text(value) { .ticket($0) }))
-        case .standing: standingRead(value)
         case .epoch: epoch = value.bytes
-        case .page: pageRead(value)
+        // Read as they came, by ``take(_:_:)``.
+        case .standing, .page: break
         case .restored(let copy): restored(copy, value)
         case .adoption(let adoption): adopted(adoption, value)
         case .heartbeat(let sentAt): heartbeatAnswered(value, sentAt: sentAt)

@@ -6,20 +6,13 @@ public import PortcullisCore
 /// It knows one way to write such an event, and says nothing of any other: what it does not take, ``EventReader`` judges. What it takes, that
 /// one reads the same.
 public struct PlainEvent: Equatable, Sendable {
-    public enum Cover: Equatable, Sendable {
-        /// Credentials that were issued up to the append.
-        case append
-        case all
-        case upTo(WallTime)
-    }
-
     public let isBlock: Bool
     public let field: Identity.Field
     /// Where the id stands in the bytes.
     public let id: Range<Int>
     /// Where the event's own id stands.
     public let event: Range<Int>?
-    public let covers: Cover
+    public let covers: PlainDecision.Cover
     /// When it ends, where it says so itself.
     public let ends: WallTime?
     public let reason: Range<Int>?
@@ -52,6 +45,21 @@ public struct PlainEvent: Equatable, Sendable {
         ends = isBlock ? members.until : members.expires
         reason = members.reason
         actor = members.actor
+    }
+
+    /// The decision, as the log or the standing decisions hold it.
+    public func decision(key: Range<Int>, order: Int64) -> PlainDecision {
+        PlainDecision(
+            isBlock: isBlock,
+            field: field,
+            id: id,
+            event: key,
+            covers: covers,
+            order: order,
+            ends: ends,
+            reason: reason,
+            actor: actor
+        )
     }
 
     /// Reads `{"o":…,"event":…}`, as it stands in `P:standing`.
@@ -87,7 +95,7 @@ extension PlainEvent {
         var isBlock: Bool?
         var event: Range<Int>?
         var select: (Identity.Field, Range<Int>)?
-        var issuedBefore: Cover?
+        var issuedBefore: PlainDecision.Cover?
         var expires: WallTime?
         var until: WallTime?
         var reason: Range<Int>?

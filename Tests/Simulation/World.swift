@@ -18,6 +18,7 @@ final class World {
     static let terms: VouchTerms = {
         var terms = VouchTerms(lease: Milliseconds(lease))
         terms.pageSize = 4
+        terms.startPageSize = 4
         terms.probeInterval = Milliseconds(200)
         terms.deafInterval = Milliseconds(50)
         return terms
