@@ -11,7 +11,7 @@ public struct Registry: Sendable {
 
     private struct Entry {
         var identity: Identity?
-        /// The time of the handshake, in ms of the wall clock.
+        /// The time of the handshake: that of the wall clock, or Redis' where that is earlier.
         var presented = WallTime(milliseconds: 0)
         var state = State.pending
     }

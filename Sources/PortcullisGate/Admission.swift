@@ -24,7 +24,7 @@ extension GateLoop {
         }
         // Its end, or a decision, may have come while Redis was asked.
         if let expires = identity.expires, expires <= wall { throw Refusal(.expired, "it ended during the handshake") }
-        if lives[Int(slot)].phase == .asking { try checkStanding(identity, lives[Int(slot)].address) }
+        if lives[Int(slot)].phase == .asking { try checkStanding(slot, identity) }
         var bound: (resource: Identifier, role: Role)?
         if let resource = request.resource {
             let grant = PermissionBook.newer(stored, book.grant(identity.user, resource))

@@ -61,8 +61,8 @@ extension GateLoop {
     }
 
     private func mustReauthenticate(_ slot: UInt32) -> Bool {
-        guard let identity = registry.identity(slot) else { return false }
-        let (address, presented, redisTime) = (lives[Int(slot)].address, wall, shared.redisTime())
+        guard let identity = registry.identity(slot), let presented = registry.presented(slot) else { return false }
+        let (address, redisTime) = (lives[Int(slot)].address, shared.redisTime())
         return shared.standing.withLock {
             $0.verdict(on: identity, from: address, presented: presented, now: redisTime) == .reauthenticationRequired
         }

@@ -63,6 +63,12 @@ final class GateShared: Sendable {
         WallTime(milliseconds: (Clock.boot() / 1_000_000).addingClamped(redisClock.load(ordering: .relaxed)))
     }
 
+    /// When a handshake is taken to happen. Decisions are dated by Redis: a wall clock that is ahead of it would let a credential count as
+    /// issued after a revocation that it was shown before.
+    func presented(wall: WallTime) -> WallTime {
+        min(wall, redisTime())
+    }
+
     func nextRequest() -> String {
         let number = requests.add(1, ordering: .relaxed).newValue
         return String(instance, radix: 16) + "-" + String(number, radix: 16)

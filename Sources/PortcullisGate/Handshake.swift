@@ -116,7 +116,7 @@ extension GateLoop {
     ) throws(Refusal) {
         try register(stream, identity)
         pending.identity = identity
-        try checkStanding(identity, lives[Int(stream.slot)].address)
+        try checkStanding(stream.slot, identity)
         try askRest(stream, bytes, pending, identity)
     }
 
@@ -152,14 +152,17 @@ extension GateLoop {
 
     /// Enters the connection under all its keys, before the replica is asked: a decision that arrives in between finds the entry.
     func register(_ stream: StreamID, _ identity: Identity) throws(Refusal) {
-        guard registry.register(stream.slot, identity, presented: wall) else {
+        guard registry.register(stream.slot, identity, presented: shared.presented(wall: wall)) else {
             throw Refusal(.badRequest, "the connection is registered already")
         }
     }
 
-    func checkStanding(_ identity: Identity, _ address: IPAddress?) throws(Refusal) {
-        let redisTime = shared.redisTime()
-        let presented = wall
+    /// Holds a registered handshake against the replica: as of its registration, so that no step of a clock makes it younger.
+    func checkStanding(_ slot: UInt32, _ identity: Identity) throws(Refusal) {
+        guard let presented = registry.presented(slot) else {
+            throw Refusal(.badRequest, "the connection is not registered")
+        }
+        let (address, redisTime) = (lives[Int(slot)].address, shared.redisTime())
         let verdict = shared.standing.withLock { standing in
             standing.verdict(on: identity, from: address, presented: presented, now: redisTime)
         }

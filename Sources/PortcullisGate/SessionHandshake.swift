@@ -63,7 +63,7 @@ extension GateLoop {
         let identity = try lasting(known.dated(issued: known.issued ?? time, expires: known.expires), policy)
         registry.update(stream.slot, identity)
         pending.identity = identity
-        try checkStanding(identity, lives[Int(stream.slot)].address)
+        try checkStanding(stream.slot, identity)
         try askRest(stream, bytes, pending, identity)
     }
 

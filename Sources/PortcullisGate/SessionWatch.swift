@@ -99,7 +99,8 @@ extension GateLoop {
         lives[Int(slot)].ends = nil
         setLifeDeadline(slot)
         // A tenant or a device that it did not have may be blocked.
-        let (address, presented, redisTime) = (lives[Int(slot)].address, wall, shared.redisTime())
+        let (address, redisTime) = (lives[Int(slot)].address, shared.redisTime())
+        let presented = registry.presented(slot) ?? shared.presented(wall: wall)
         let verdict = shared.standing.withLock {
             $0.verdict(on: new, from: address, presented: presented, now: redisTime)
         }

@@ -164,7 +164,8 @@ struct EventReader {
         for (nameNode, value) in json.members(of: object) {
             let name = (json.string(nameNode, in: bytes.span) ?? "").description
             if let field = Identity.Field(name: name) {
-                select.ids[field] = try wellFormed(value, "select.\(name)")
+                let id = try wellFormed(value, "select.\(name)")
+                select.ids[field] = field == .tokenHash ? try tokenHash(id) : id
                 continue
             }
             switch name {
@@ -186,6 +187,14 @@ struct EventReader {
         }
         if select.isEmpty { throw .emptySelector }
         return select
+    }
+
+    /// The SHA-256 of a token in the one form that gates and shared keys compare: another would match nobody, in silence.
+    private func tokenHash(_ id: Identifier) throws(EventRejection) -> Identifier {
+        guard id.bytes.count == 64, id.bytes.allSatisfy({ Hexadecimal.value(of: $0) != nil }) else {
+            throw .badField("select.token_hash")
+        }
+        return Identifier(bytes: id.bytes.map(Hexadecimal.lowercase))
     }
 
     // MARK: - Fields

@@ -10,6 +10,11 @@ public enum Hexadecimal {
         }
     }
 
+    /// The same digit in lower case.
+    public static func lowercase(_ digit: UInt8) -> UInt8 {
+        (UInt8(ascii: "A")...UInt8(ascii: "F")).contains(digit) ? digit | 0x20 : digit
+    }
+
     /// Lower-case digits, two a byte.
     public static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: bytes.count * 2) { text, count in

@@ -68,8 +68,13 @@ import Testing
         let test = try GateUnderTest()
         try test.append(.revoke(.init(select: Selector(ids: [.token: "t1"]), issuedBefore: .never)))
         #expect(try test.redis.ask("GET", "revoked:t1").text == "1")
-        try test.append(.revoke(.init(select: Selector(ids: [.tokenHash: "ab"]), issuedBefore: .never)))
-        #expect(try test.redis.ask("GET", "jwt_blacklist:ab").text == "1")
+        let hash = String(repeating: "0123456789abcdef", count: 4)
+        try test.append(.revoke(.init(select: Selector(ids: [.tokenHash: Identifier(hash)]), issuedBefore: .never)))
+        #expect(try test.redis.ask("GET", "jwt_blacklist:\(hash)").text == "1")
+        // One that was only published in upper case: the shared key is written as services look it up.
+        let other = String(hash.reversed())
+        try test.publish(#"{"v":1,"type":"revoke","select":{"token_hash":"\#(other.uppercased())"}}"#)
+        try test.wait("the event is adopted") { try test.redis.ask("GET", "jwt_blacklist:\(other)").text == "1" }
     }
 
     // MARK: - Hybrid

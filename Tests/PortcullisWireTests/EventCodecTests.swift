@@ -12,10 +12,11 @@ func e1(_ members: String) -> String {
 }
 
 @Suite struct EventCodecTests {
+    static let hash = String(repeating: "0123456789abcdef", count: 4)
     static let everyField = Selector(
         ids: [
-            .user: "alice", .session: "s", .token: "t", .tokenHash: "00ff", .tenant: "acme", .device: "d", .key: "k",
-            .issuer: "https://issuer.test",
+            .user: "alice", .session: "s", .token: "t", .tokenHash: Identifier(hash), .tenant: "acme", .device: "d",
+            .key: "k", .issuer: "https://issuer.test",
         ],
         network: IPNetwork("192.0.2.0/24")
     )
@@ -114,12 +115,40 @@ func e1(_ members: String) -> String {
 
     /// Where one credential is named, what was issued later under the same name is covered too.
     @Test(arguments: Identity.Field.allCases) func theDefaultOfIssuedBefore(_ field: Identity.Field) throws {
-        let decoded = try event(#"{"v":1,"type":"revoke","select":{"\#(field.name)":"x"}}"#)
+        let id = field == .tokenHash ? Self.hash : "x"
+        let decoded = try event(#"{"v":1,"type":"revoke","select":{"\#(field.name)":"\#(id)"}}"#)
         let one = [.token, .tokenHash, .session].contains(field)
         #expect(
             decoded.decision
-                == .revoke(.init(select: Selector(ids: [field: "x"]), issuedBefore: one ? .never : .append))
+                == .revoke(.init(select: Selector(ids: [field: Identifier(id)]), issuedBefore: one ? .never : .append))
         )
+    }
+
+    /// A hash is compared byte for byte, by gates and in shared keys: upper case is the same hash, and what is none says so.
+    @Test func hashesOfTokens() throws {
+        let select = Selector(ids: [.tokenHash: Identifier(Self.hash)])
+        for text in [Self.hash, Self.hash.uppercased(), "0123456789AbCdEf" + Self.hash.dropFirst(16)] {
+            let decoded = try event(
+                e1(#""type":"revoke","select":{"user":"a"},"except":{"token_hash":"\#(text)"}"#)
+            )
+            #expect(
+                decoded.decision == .revoke(.init(select: Self.user("a"), except: select, issuedBefore: .append)),
+                "\(text)"
+            )
+            #expect(
+                try event(e1(#""type":"revoke","select":{"token_hash":"\#(text)"}"#)).decision
+                    == .revoke(.init(select: select, issuedBefore: .never))
+            )
+        }
+        let digits = Self.hash.dropLast()
+        for text in ["", "00ff", digits + "", digits + "g", digits + "é", Self.hash + "0", " " + digits, digits + "@"] {
+            let hash = #"{"token_hash":"\#(text)"}"#
+            for members in [#""select":\#(hash)"#, #""select":{"user":"a"},"except":\#(hash)"#] {
+                #expect(throws: EventRejection.badField("select.token_hash"), "\(text)") {
+                    try event(e1(#""type":"revoke",\#(members)"#))
+                }
+            }
+        }
     }
 
     @Test func namesOfFields() {
