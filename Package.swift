@@ -132,7 +132,7 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .target(
             name: "Simulation",
-            dependencies: ["PortcullisCore"],
+            dependencies: ["PortcullisCore", "TestKit"],
             path: "Tests/Simulation",
             // Thousands of worlds are run in every build, also in one for debugging.
             swiftSettings: features + [.unsafeFlags(["-O"])]

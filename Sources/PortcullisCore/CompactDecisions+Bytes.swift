@@ -32,13 +32,32 @@ extension CompactDecisions {
     static let verdicts: [StandingDecisions.Verdict] = [.revoked, .blocked, .reauthenticationRequired]
 
     mutating func encode(_ row: Row, usual: Bool) {
+        let head = PlainRow(
+            verdict: row.verdict,
+            field: row.field,
+            covers: row.covers,
+            order: row.order,
+            expires: row.expires,
+            remark: row.remark,
+            reading: row.reading
+        )
+        encode(head, usual: usual)
+        if row.isProvisional { scratch[4] |= Flags.provisional }
+        if row.verdict == .reauthenticationRequired { append(UInt64(clamping: row.within.count / 1000), 4) }
+        let form = PackedEventID.pack(row.event.bytes, to: &scratch)
+        scratch[5] |= form.rawValue << 4 | (row.isHeard ? Flags.heard : 0)
+        scratch.append(UInt8(clamping: row.id.bytes.count))
+        scratch.append(contentsOf: row.id.bytes.prefix(255))
+    }
+
+    /// What stands before the ids.
+    mutating func encode(_ row: PlainRow, usual: Bool) {
         scratch.removeAll(keepingCapacity: true)
         scratch.append(contentsOf: [255, 255, 255, 255])
         var flags = UInt8(Self.verdicts.firstIndex(of: row.verdict) ?? 0)
         let appended = WallTime(milliseconds: row.order)
         if row.covers == nil { flags |= Flags.coversAll } else if row.covers == appended { flags |= Flags.coversAppend }
         if row.expires == nil { flags |= Flags.endless } else if usual { flags |= Flags.usual }
-        if row.isProvisional { flags |= Flags.provisional }
         scratch.append(flags)
         scratch.append(UInt8(row.field.rawValue))
         append(UInt64(row.reading), 2)
@@ -46,11 +65,6 @@ extension CompactDecisions {
         append(UInt64(bitPattern: row.order), 8)
         if let covers = row.covers, covers != appended { append(UInt64(bitPattern: covers.milliseconds), 8) }
         if let expires = row.expires, !usual { append(UInt64(bitPattern: expires.milliseconds), 8) }
-        if row.verdict == .reauthenticationRequired { append(UInt64(clamping: row.within.count / 1000), 4) }
-        let form = PackedEventID.pack(row.event.bytes, to: &scratch)
-        scratch[5] |= form.rawValue << 4 | (row.isHeard ? Flags.heard : 0)
-        scratch.append(UInt8(clamping: row.id.bytes.count))
-        scratch.append(contentsOf: row.id.bytes.prefix(255))
     }
 
     private mutating func append(_ value: UInt64, _ count: Int) {

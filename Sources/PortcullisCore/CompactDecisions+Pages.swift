@@ -36,10 +36,9 @@ extension CompactDecisions {
     }
 
     /// Which page it is written to: what never ends would keep a page of those that do for ever.
-    func life(of row: Row) -> Int {
-        guard let expires = row.expires else { return 3 }
-        let appended = WallTime(milliseconds: row.order)
-        let isToken = row.field == .token || row.field == .tokenHash
+    func life(of field: Identity.Field, appended: WallTime, expires: WallTime?) -> Int {
+        guard let expires else { return 3 }
+        let isToken = field == .token || field == .tokenHash
         guard expires == appended + (isToken ? lifetimes.retention : lifetimes.longest) else { return 2 }
         return isToken ? 0 : 1
     }

@@ -61,22 +61,35 @@ struct CompactDecisions: Sendable {
 
     /// Takes up a decision whose event is not held; false where there is no room for more.
     mutating func insert(_ row: Row) -> Bool {
-        let life = life(of: row)
+        let life = life(of: row.field, appended: WallTime(milliseconds: row.order), expires: row.expires)
         encode(row, usual: life < 2)
+        let idHash = Self.hash(row.field, row.id.hashValue)
+        return insertEncoded(life, row.field, row.expires, idHash, eventHash: nil) { Self.same($0, row.id.bytes) }
+    }
+
+    /// Takes up what is encoded in `scratch`.
+    /// - Parameter matches: whether the bytes are of the id that it is against.
+    mutating func insertEncoded(
+        _ life: Int,
+        _ field: Identity.Field,
+        _ expires: WallTime?,
+        _ idHash: Int,
+        eventHash: Int?,
+        where matches: (Span<UInt8>) -> Bool
+    ) -> Bool {
         guard let page = room(life, scratch.count) else { return false }
         let reference = Reference(page << 16 | pages[page].bytes.count)
         pages[page].bytes.append(contentsOf: scratch)
-        pages[page].took(scratch.count, row.expires)
+        pages[page].took(scratch.count, expires)
         count += 1
-        heldAgainst[row.field.rawValue] += 1
-        let idHash = Self.hash(row.field, row.id.hashValue)
-        if let head = first(row.field, idHash, where: { Self.same($0, row.id.bytes) }) {
+        heldAgainst[field.rawValue] += 1
+        if let head = first(field, idHash, where: matches) {
             // The table knows the first of the same id alone.
             join(reference, head)
         } else {
             insert(reference, idHash, into: \.byID) { $0.hashOfID($1) }
         }
-        insert(reference, hashOfEvent(reference), into: \.byEvent) { $0.hashOfEvent($1) }
+        insert(reference, eventHash ?? hashOfEvent(reference), into: \.byEvent) { $0.hashOfEvent($1) }
         return true
     }
 
@@ -121,7 +134,11 @@ struct CompactDecisions: Sendable {
         var packed: [UInt8] = []
         packed.reserveCapacity(32)
         let form = PackedEventID.pack(event.bytes, to: &packed)
-        return byEvent.first(Self.hash(form, packed.span)) { reference in
+        return reference(of: form, packed, Self.hash(form, packed.span))
+    }
+
+    func reference(of form: PackedEventID.Form, _ packed: [UInt8], _ hash: Int) -> Reference? {
+        byEvent.first(hash) { reference in
             let layout = layout(at: reference)
             guard layout.form == form, layout.id - 1 - layout.event == packed.count else { return false }
             let bytes = pages[Int(reference >> 16)].bytes
@@ -194,7 +211,7 @@ extension CompactDecisions {
     }
 
     /// Of a packed id: a sum that is chosen anew for each process would be more than is needed, were the ids not strangers'.
-    private static func hash(_ form: PackedEventID.Form, _ packed: Span<UInt8>) -> Int {
+    static func hash(_ form: PackedEventID.Form, _ packed: Span<UInt8>) -> Int {
         var hasher = Hasher()
         // Safe: the pointer does not leave the closure.
         packed.withUnsafeBytes { hasher.combine(bytes: $0) }

@@ -21,20 +21,24 @@ enum PackedEventID {
 
     /// Appends an id and says in which form. Only the very bytes that ``unpack(_:_:)`` gives back are packed.
     static func pack(_ id: [UInt8], to bytes: inout [UInt8]) -> Form {
+        pack(id.span, to: &bytes)
+    }
+
+    static func pack(_ id: Span<UInt8>, to bytes: inout [UInt8]) -> Form {
         if id.count == 26, appendULID(id, to: &bytes) { return .ulid }
         if id.count == 66, id[0] == UInt8(ascii: "h"), id[1] == UInt8(ascii: ":"), appendHash(id, to: &bytes) {
             return .hash
         }
         // Event ids have at most 255 bytes.
         bytes.append(UInt8(clamping: id.count))
-        bytes.append(contentsOf: id.prefix(255))
+        for at in 0..<min(id.count, 255) { bytes.append(id[at]) }
         return .text
     }
 
-    private static func appendULID(_ id: [UInt8], to bytes: inout [UInt8]) -> Bool {
+    private static func appendULID(_ id: Span<UInt8>, to bytes: inout [UInt8]) -> Bool {
         var (high, low) = (UInt64(0), UInt64(0))
-        for letter in id {
-            let value = values[Int(letter)]
+        for at in id.indices {
+            let value = values[Int(id[at])]
             guard value < 32, high >> 59 == 0 else { return false }
             high = high << 5 | low >> 59
             low = low << 5 | UInt64(value)
@@ -44,7 +48,7 @@ enum PackedEventID {
         return true
     }
 
-    private static func appendHash(_ id: [UInt8], to bytes: inout [UInt8]) -> Bool {
+    private static func appendHash(_ id: Span<UInt8>, to bytes: inout [UInt8]) -> Bool {
         let start = bytes.count
         for at in stride(from: 2, to: 66, by: 2) {
             let (high, low) = (nibbles[Int(id[at])], nibbles[Int(id[at + 1])])

@@ -51,7 +51,14 @@ extension VouchMachine {
         _ now: BootTime,
         _ actions: inout [Action]
     ) {
-        reading = Reading(stage: stage, count: pageSize, sentAt: now, isFull: isFull, proof: proof, expects: newestHeard)
+        reading = Reading(
+            stage: stage,
+            count: pageSize,
+            sentAt: now,
+            isFull: isFull,
+            proof: proof,
+            expects: newestHeard
+        )
         nextRead = now + (hears ? terms.renewal : terms.deafInterval)
         switch stage {
         case .standing: actions.append(.readStanding(cursor: cursor))

@@ -19,8 +19,8 @@ extension Uplink {
             return
         }
         let odd = takePlain(places.map { PlacedRow(position: nil, place: $0) }, of: reply, mayInsert: false)
-        let standing = odd.compactMap { standing(reply, $0.place) }
-        perform(machine.standingRead(standing, next: next, now: now, random: .random(in: .min ... .max)))
+        let others = odd.compactMap { self.standing(reply, $0.place) }
+        perform(machine.standingRead(others, next: next, now: now, random: .random(in: .min ... .max)))
     }
 
     /// A page of the log: a list of pairs of an id and a list of names and values.

@@ -24,7 +24,9 @@ struct PlacedRow {
             else { return nil }
             (key, order, event) = (name, number, read)
         }
-        guard PlainEvent.isPlainID(bytes, key), event.event.map({ Self.same(bytes, $0, key) }) ?? true else { return nil }
+        guard PlainEvent.isPlainID(bytes, key), event.event.map({ Self.same(bytes, $0, key) }) ?? true else {
+            return nil
+        }
         return event.decision(key: key, order: order)
     }
 

@@ -1,4 +1,5 @@
 import PortcullisCore
+import TestKit
 import Testing
 
 @Suite struct RoomsTests {

@@ -1,4 +1,5 @@
 import PortcullisCore
+import TestKit
 import Testing
 
 /// What the log lacks is looked for a slice at a time, while the replica changes.

@@ -1,4 +1,5 @@
 import PortcullisRedis
+import TestKit
 import Testing
 
 @Suite struct RESPReaderTests {

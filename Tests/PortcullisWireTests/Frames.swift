@@ -1,5 +1,6 @@
 import PortcullisCore
 import PortcullisWire
+import TestKit
 
 /// A frame of a client, masked, with whatever header a test wants to be wrong.
 func frame(

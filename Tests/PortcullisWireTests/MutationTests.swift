@@ -1,5 +1,6 @@
 import PortcullisCore
 import PortcullisWire
+import TestKit
 import Testing
 
 /// Fuzzing with fixed seeds: nothing that a peer sends traps, and no cut of it changes what it says.

@@ -1,5 +1,6 @@
 import PortcullisCore
 import PortcullisWire
+import TestKit
 import Testing
 
 @Suite struct RequestHeadTests {

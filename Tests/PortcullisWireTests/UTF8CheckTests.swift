@@ -1,4 +1,5 @@
 import PortcullisWire
+import TestKit
 import Testing
 
 @Suite struct UTF8CheckTests {

@@ -1,4 +1,5 @@
 import PortcullisCore
+import TestKit
 
 /// A world of gates, clients and one Redis, all of it made from a seed: the same seed, the same world, to the last byte.
 ///
