@@ -29,7 +29,7 @@ extension CompactDecisions {
         var end: Int
     }
 
-    private static let verdicts: [StandingDecisions.Verdict] = [.revoked, .blocked, .reauthenticationRequired]
+    static let verdicts: [StandingDecisions.Verdict] = [.revoked, .blocked, .reauthenticationRequired]
 
     mutating func encode(_ row: Row, usual: Bool) {
         scratch.removeAll(keepingCapacity: true)
@@ -106,6 +106,12 @@ extension CompactDecisions {
             expires = bytes.time(at: layout.expires)
         }
         return Standing(verdict: Self.verdicts[min(Int(flags & Flags.verdict), 2)], covers: covers, expires: expires)
+    }
+
+    func order(at reference: Reference) -> Int64 {
+        let (page, at) = Self.place(reference)
+        let bytes = pages[page].bytes
+        return Int64(bitPattern: bytes.span.little(8, at: at + 10))
     }
 
     func event(at reference: Reference) -> Identifier {

@@ -110,6 +110,13 @@ public struct IPNetwork: Hashable, Sendable {
         self.address = Self.mask(address, prefix)
     }
 
+    /// The network of an address.
+    /// - Parameter prefix: in the IPv6 form; what is above 128 is 128.
+    public init(_ address: IPAddress, prefix: UInt8) {
+        self.prefix = min(prefix, 128)
+        self.address = Self.mask(address, self.prefix)
+    }
+
     private static func mask(_ address: IPAddress, _ prefix: UInt8) -> IPAddress {
         let high = prefix >= 64 ? UInt64.max : ~(UInt64.max >> UInt64(prefix))
         let low = prefix <= 64 ? 0 : ~(UInt64.max >> UInt64(prefix - 64))

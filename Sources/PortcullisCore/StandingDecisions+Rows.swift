@@ -46,10 +46,9 @@ extension StandingDecisions.Entry {
 }
 
 extension Selector {
-    /// The one id that it names, where it names nothing else and is one that decisions are found by.
+    /// The one id that it names, where it names nothing else.
     var only: (field: Identity.Field, id: Identifier)? {
-        guard ids.count == 1, network == nil, !all, !namesConnections, let (field, id) = ids.first,
-            field != .key, field != .issuer
+        guard ids.count == 1, network == nil, !all, !namesConnections, let (field, id) = ids.first
         else { return nil }
         return (field, id)
     }

@@ -57,7 +57,13 @@ public struct StandingDecisions: Sendable {
     }
 
     /// What takes others away, and is kept so that they stay away.
-    private struct Ending {
+    struct Ending {
+        enum What: Hashable {
+            case unblock(Selector)
+            case lift(Identifier)
+        }
+
+        let what: What
         var order: Int64
         var expires: WallTime
         var event: Identifier
@@ -65,32 +71,21 @@ public struct StandingDecisions: Sendable {
         var reading: UInt16
     }
 
-    /// The fields that an entry may be found by, the narrowest first.
-    private static let indexed: [Identity.Field] = [.token, .tokenHash, .session, .user, .device, .tenant]
-
-    /// The index an entry stands in: the narrowest field of its selector.
-    private enum Place: Hashable {
-        case id(Identity.Field, Identifier)
-        case broad
-    }
-
     /// Those against exactly one id: nearly all.
-    private var compact: CompactDecisions
+    var compact: CompactDecisions
     /// All others.
-    private var entries: [Place: [Entry]] = [:]
-    private var places: [Identifier: Place] = [:]
-    /// Selectors whose blocks were lifted, and up to which order: a block that comes late, from a copy or another link, stays lifted.
-    private var unblocked: [Selector: Ending] = [:]
-    private var lifted: [Identifier: Ending] = [:]
-    /// What ends in which hour, so that expiry looks at nothing that stays.
-    private var ending: [Int64: Set<Identifier>] = [:]
-    private var nextHour: Int64 = .min
-    private var remarks = Remarks()
+    var general = GeneralDecisions()
+    /// Selectors whose blocks were lifted and decisions that were, and up to which order: what comes late, from a copy or another link, stays
+    /// lifted.
+    var endings = Slab<Ending>()
+    var endingSlots: [Ending.What: Int] = [:]
+    var endingHours = ExpiryHours()
+    var remarks = Remarks()
     /// Counts the readings of everything; what the present one has not found, the log lacks.
-    private var reading: UInt16 = 1
+    var reading: UInt16 = 1
     /// What no longer counts, and may still lie in Redis.
-    private var forgotten: [Identifier] = []
-    private let lifetimes: Lifetimes
+    var forgotten: [Identifier] = []
+    let lifetimes: Lifetimes
 
     /// More are not kept: they are met again with the next reading of everything.
     private static let mostForgotten = 10_000
@@ -102,7 +97,7 @@ public struct StandingDecisions: Sendable {
 
     /// How many decisions stand; those against one id that have ended may be among them for a while.
     public var count: Int {
-        places.count + compact.count
+        general.count + compact.count
     }
 
     /// The bytes that the decisions against one id take, tables included.
@@ -132,10 +127,9 @@ public struct StandingDecisions: Sendable {
         held(event)?.isProvisional ?? false
     }
 
-    private func held(_ event: Identifier) -> Entry? {
+    func held(_ event: Identifier) -> Entry? {
         if let row = compact.row(of: event) { return Entry(row) }
-        guard let place = places[event] else { return nil }
-        return entries[place]?.first { $0.event == event }
+        return general.entry(of: event)
     }
 
     /// Whether a decision that came is to be told to the loops: one that has ended, or was lifted by a later one, touches nobody.
@@ -188,13 +182,16 @@ public struct StandingDecisions: Sendable {
                 isHeard: !isRead
             )
         }
-        let end = Ending(
-            order: order,
-            expires: appended + lifetimes.longestSession,
-            event: event,
-            remark: remark,
-            reading: reading
-        )
+        func end(_ what: Ending.What) -> Ending {
+            Ending(
+                what: what,
+                order: order,
+                expires: appended + lifetimes.longestSession,
+                event: event,
+                remark: remark,
+                reading: reading
+            )
+        }
         switch logged.event.decision {
         case .revoke(let revocation):
             let covers: WallTime? =
@@ -206,7 +203,7 @@ public struct StandingDecisions: Sendable {
             let expires = revocation.expires ?? ending(of: revocation.select, appended)
             insert(entry(.revoked, revocation.select, revocation.except, covers: covers, expires: expires))
         case .block(let select, let except, let until):
-            if let lift = unblocked[select], lift.order >= order {
+            if let lift = ending(.unblock(select)), lift.order >= order {
                 // Under its id the log holds a later block: one that was only heard says nothing about that.
                 if !isRead, let known = held(event), !known.isHeard, known.order > lift.order { return }
                 forget(event)
@@ -214,7 +211,9 @@ public struct StandingDecisions: Sendable {
             }
             insert(entry(.blocked, select, except, covers: nil, expires: until))
         case .unblock(let select):
-            unblock(select, end)
+            let end = end(.unblock(select))
+            take(end)
+            unblock(select, upTo: end.order)
         case .reauthenticate(let select, let except, let within):
             let expires = ending(of: select, appended)
             insert(
@@ -228,7 +227,7 @@ public struct StandingDecisions: Sendable {
                 )
             )
         case .lift(let other):
-            lifted[other] = Self.later(end, lifted[other])
+            take(end(.lift(other)))
             // The same payload published anew has the same id: a later decision is not the one that was lifted.
             if let known = held(other), known.isProvisional || known.order <= order { remove(other) }
         case .permit, .notify, .disconnect:
@@ -236,35 +235,45 @@ public struct StandingDecisions: Sendable {
         }
     }
 
-    private func ending(of select: Selector, _ appended: WallTime) -> WallTime {
-        appended + (select.canMatchSession ? max(lifetimes.retention, lifetimes.longestSession) : lifetimes.retention)
+    func ending(of select: Selector, _ appended: WallTime) -> WallTime {
+        appended + (select.canMatchSession ? lifetimes.longest : lifetimes.retention)
     }
 
-    private mutating func unblock(_ select: Selector, _ end: Ending) {
-        unblocked[select] = Self.later(end, unblocked[select])
-        let general = entries[Self.place(of: select)] ?? []
-        let against = select.only.map { compact.rows($0.field, $0.id).map(Entry.init) } ?? []
-        for entry in general + against
-        where entry.verdict == .blocked && entry.select == select && entry.order <= end.order {
-            forget(entry.event)
-            remove(entry.event)
+    private mutating func unblock(_ select: Selector, upTo order: Int64) {
+        var lifted = general.blocks(select, upTo: order)
+        if let (field, id) = select.only { lifted += compact.blocks(field, id, upTo: order) }
+        for event in lifted {
+            forget(event)
+            remove(event)
         }
     }
 
-    private mutating func forget(_ event: Identifier) {
+    mutating func forget(_ event: Identifier) {
         if forgotten.count < Self.mostForgotten { forgotten.append(event) }
     }
 
-    /// The one of the greater order; of the same event, with the later of both readings.
-    private static func later(_ new: Ending, _ known: Ending?) -> Ending {
-        guard let known, known.order >= new.order else { return new }
-        var kept = known
-        if known.event == new.event { kept.reading = max(known.reading, new.reading) }
-        return kept
+    func ending(_ what: Ending.What) -> Ending? {
+        endingSlots[what].flatMap { endings[$0] }
+    }
+
+    /// Keeps the one of the greater order; of the same event, with the later of both readings.
+    private mutating func take(_ new: Ending) {
+        guard let slot = endingSlots[new.what], let known = endings[slot] else {
+            let slot = endings.insert(new)
+            endingSlots[new.what] = slot
+            return endingHours.insert(slot, new.expires)
+        }
+        if known.order < new.order {
+            endings.update(slot) { $0 = new }
+            endingHours.remove(slot, known.expires)
+            endingHours.insert(slot, new.expires)
+        } else if known.event == new.event {
+            endings.update(slot) { $0.reading = max($0.reading, new.reading) }
+        }
     }
 
     private mutating func insert(_ new: Entry) {
-        if let lift = lifted[new.event], lift.order >= new.order {
+        if let lift = ending(.lift(new.event)), lift.order >= new.order {
             if let known = held(new.event), known.isProvisional || known.order <= lift.order { remove(new.event) }
             return
         }
@@ -275,199 +284,27 @@ public struct StandingDecisions: Sendable {
             if isOther, new.isHeard, !known.isHeard { return }
             let isCorrection = isOther && known.isHeard && !new.isHeard
             new.isHeard = new.isHeard && known.isHeard
+            // Read once more: all of the log is, again and again, and nothing needs to be written anew.
+            let isRepeated = !isOther && known.order == new.order && known.remark == new.remark
+            if isRepeated, !known.isProvisional, !new.isProvisional {
+                return setFound(reading: new.reading, isHeard: new.isHeard, of: new.event)
+            }
             if !known.isProvisional, !isCorrection, new.isProvisional || known.order > new.order {
                 return setFound(reading: new.reading, isHeard: new.isHeard, of: new.event)
             }
             remove(new.event)
         }
         if let row = new.row, compact.insert(row) { return }
-        let place = Self.place(of: new.select)
-        entries[place, default: []].append(new)
-        places[new.event] = place
-        if let expires = new.expires { ending[Self.hour(of: expires), default: []].insert(new.event) }
+        general.insert(new)
     }
 
     private mutating func setFound(reading: UInt16, isHeard: Bool, of event: Identifier) {
         compact.setFound(reading: reading, isHeard: isHeard, of: event)
-        guard let place = places[event], let index = entries[place]?.firstIndex(where: { $0.event == event }) else {
-            return
-        }
-        entries[place]?[index].reading = reading
-        entries[place]?[index].isHeard = isHeard
+        general.setFound(reading: reading, isHeard: isHeard, of: event)
     }
 
-    private mutating func remove(_ event: Identifier) {
-        if compact.remove(event) != nil { return }
-        guard let place = places.removeValue(forKey: event) else { return }
-        entries[place]?.removeAll { $0.event == event }
-        if entries[place]?.isEmpty == true { entries[place] = nil }
-    }
-
-    // MARK: - What the log lacks
-
-    /// A reading of everything begins.
-    public mutating func beginReading() {
-        // 0 is what nothing has found. That one of 65,535 readings is taken for another makes a copy that is not needed, or waits for the next.
-        reading = reading == .max ? 1 : reading + 1
-    }
-
-    /// What is held and still counts, but was not found since the last reading of everything began: to be put back under its own id and
-    /// order. What the log was never seen to hold is left to whoever puts it there.
-    public func missing(now: WallTime) -> [LoggedEvent] {
-        var missing: [LoggedEvent] = []
-        compact.forEachRow { row in
-            guard !row.isProvisional, row.reading != reading, row.expires.map({ $0 > now }) ?? true else { return }
-            missing.append(copy(Entry(row)))
-        }
-        for list in entries.values {
-            for entry in list where !entry.isProvisional && entry.reading != reading {
-                if let expires = entry.expires, expires <= now { continue }
-                missing.append(copy(entry))
-            }
-        }
-        for (select, end) in unblocked where end.reading != reading && end.expires > now {
-            missing.append(copy(end, .unblock(select)))
-        }
-        for (event, end) in lifted where end.reading != reading && end.expires > now {
-            missing.append(copy(end, .lift(event: event)))
-        }
-        return missing.sorted { ($0.order, $0.key.description) < ($1.order, $1.key.description) }
-    }
-
-    private func copy(_ entry: Entry) -> LoggedEvent {
-        let decision: Decision
-        switch entry.verdict {
-        case .revoked:
-            let usual = ending(of: entry.select, WallTime(milliseconds: entry.order))
-            decision = .revoke(
-                .init(
-                    select: entry.select,
-                    except: entry.except,
-                    issuedBefore: entry.covers.map { .time($0) } ?? .never,
-                    expires: entry.expires == usual ? nil : entry.expires
-                )
-            )
-        case .blocked: decision = .block(entry.select, except: entry.except, until: entry.expires)
-        case .reauthenticationRequired:
-            decision = .reauthenticate(entry.select, except: entry.except, within: entry.within)
-        }
-        return logged(entry.event, entry.order, entry.remark, decision)
-    }
-
-    private func copy(_ end: Ending, _ decision: Decision) -> LoggedEvent {
-        logged(end.event, end.order, end.remark, decision)
-    }
-
-    private func logged(_ key: Identifier, _ order: Int64, _ remark: UInt16, _ decision: Decision) -> LoggedEvent {
-        // An id that is made of the payload stands beside the event, never in it.
-        let id = key.bytes.starts(with: "h:".utf8) ? nil : key
-        let (reason, actor) = remarks[remark]
-        return LoggedEvent(
-            key: key,
-            order: order,
-            event: Event(id: id, decision: decision, actor: actor, reason: reason)
-        )
-    }
-
-    private static func place(of select: Selector) -> Place {
-        for field in indexed {
-            if let id = select.ids[field] { return .id(field, id) }
-        }
-        return .broad
-    }
-
-    // MARK: - Asking
-
-    /// What stands against a credential that is presented now.
-    ///
-    /// - Parameters:
-    ///   - address: where it comes from.
-    ///   - presented: the time of the handshake: a credential counts as issued no later than it is shown.
-    ///   - now: Redis' time, by which decisions expire.
-    public func verdict(
-        on identity: Identity,
-        from address: IPAddress?,
-        presented: WallTime,
-        now: WallTime
-    ) -> Verdict? {
-        var worst: Verdict?
-        func take(_ verdict: Verdict) {
-            if worst == nil || worst == .reauthenticationRequired || verdict == .blocked { worst = verdict }
-        }
-        if compact.count > 0 {
-            for field in Self.indexed where identity.has(field) {
-                compact.forEach(field, of: identity) { standing in
-                    guard standing.expires.map({ $0 > now }) ?? true else { return }
-                    let (verdict, covers) = (standing.verdict, standing.covers)
-                    if Self.covers(verdict, covers, identity, presented: presented) { take(verdict) }
-                }
-            }
-        }
-        if entries.isEmpty { return worst }
-        func judge(_ place: Place) {
-            for entry in entries[place] ?? [] where worst != .blocked {
-                if covers(entry, identity, from: address, presented: presented, now: now) { take(entry.verdict) }
-            }
-        }
-        for field in Self.indexed {
-            if let id = identity[field] { judge(.id(field, id)) }
-        }
-        judge(.broad)
-        return worst
-    }
-
-    private func covers(
-        _ entry: Entry,
-        _ identity: Identity,
-        from address: IPAddress?,
-        presented: WallTime,
-        now: WallTime
-    ) -> Bool {
-        if let expires = entry.expires, expires <= now { return false }
-        guard entry.select.matches(identity, from: address) else { return false }
-        if let except = entry.except, except.matches(identity, from: address) { return false }
-        return Self.covers(entry.verdict, entry.covers, identity, presented: presented)
-    }
-
-    /// Whether a credential is old enough to be covered. It counts as issued, and its user as signed in, no later than it is shown.
-    private static func covers(
-        _ verdict: Verdict,
-        _ covers: WallTime?,
-        _ identity: Identity,
-        presented: WallTime
-    ) -> Bool {
-        if verdict == .reauthenticationRequired {
-            guard let authenticated = identity.authenticated, let covers else { return true }
-            return min(authenticated, presented) < covers
-        }
-        return identity.wasIssued(upTo: covers, presented: presented)
-    }
-
-    // MARK: - Expiry
-
-    /// Forgets what has ended by Redis' time.
-    public mutating func expire(now: WallTime) {
-        for event in compact.expire(now: now) { forget(event) }
-        let hour = Self.hour(of: now)
-        // Nothing ends twice an hour: the list of the hour that is passing is looked at when it has passed.
-        guard hour > nextHour else { return }
-        nextHour = hour
-        for past in ending.keys.filter({ $0 < hour }) {
-            for event in ending.removeValue(forKey: past) ?? [] {
-                guard let place = places[event], let entry = entries[place]?.first(where: { $0.event == event }),
-                    let expires = entry.expires, expires <= now
-                else { continue }
-                forget(event)
-                remove(event)
-            }
-        }
-        for end in unblocked.values where end.expires <= now { forget(end.event) }
-        unblocked = unblocked.filter { $0.value.expires > now }
-        lifted = lifted.filter { $0.value.expires > now }
-    }
-
-    private static func hour(of time: WallTime) -> Int64 {
-        time.milliseconds / 3_600_000
+    mutating func remove(_ event: Identifier) {
+        if compact.remove(event) == nil { general.remove(event) }
     }
 }
 

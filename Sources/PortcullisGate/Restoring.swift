@@ -7,21 +7,46 @@ import Synchronization
 extension Uplink {
     /// Copies that are under way at once.
     private static let restoredAtOnce = 200
+    /// Decisions that are looked at in one turn, under the lock that handshakes take: well under 1 ms.
+    private static let searchedAtOnce = 20_000
+
+    /// A search for what the log lacks, a slice a turn.
+    struct Search {
+        var place: StandingDecisions.Search
+        var found = 0
+    }
 
     /// Redis has lost what this gate holds: it is put back under its own ids and orders. Another gate may have done it meanwhile.
     func restore() {
-        let redisTime = shared.redisTime()
-        if restoring.isEmpty {
-            // The oldest stand last: they are taken from there.
-            restoring = shared.standing.withLock { $0.missing(now: redisTime) }.reversed()
-            if !restoring.isEmpty { shared.report(.restoring(restoring.count)) }
+        if search != nil || !restoring.isEmpty {
+            // What was found before is under way: it is looked again when it is through.
+            machine.missing(max(restoring.count, 1), now: now)
+        } else {
+            search = Search(place: shared.standing.withLock { $0.searchForMissing() })
         }
-        machine.missing(restoring.count, now: now)
         restoreSlice()
+    }
+
+    private func searchOn() {
+        guard var search, restoring.count < Self.restoredAtOnce else { return }
+        let redisTime = shared.redisTime()
+        let found = shared.standing.withLock {
+            $0.missing(&search.place, now: redisTime, rows: Self.searchedAtOnce, copies: Self.restoredAtOnce)
+        }
+        // The oldest stand last: they are taken from there.
+        restoring = found.reversed() + restoring
+        let isFirst = search.found == 0
+        search.found += found.count
+        let isOver = search.place.isOver
+        // Told when it is known that something is missing, and once more with how much it was.
+        if isFirst ? !found.isEmpty : isOver { shared.report(.restoring(search.found)) }
+        self.search = isOver ? nil : search
+        if isOver, !search.place.isOvertaken { machine.missing(search.found, now: now) }
     }
 
     func restoreSlice() {
         guard command.machine.isReady else { return }
+        searchOn()
         while pending.count < Self.restoredAtOnce, let copy = restoring.popLast() {
             guard let json = encoded(copy) else { continue }
             let command = AppendScript.command(

@@ -62,6 +62,8 @@ final class Uplink {
     var adoptions: [Adoption] = []
     /// Decisions that the log lacks and this gate holds.
     var restoring: [LoggedEvent] = []
+    /// The search for them that is under way.
+    var search: Search?
     private var isLookingUp: Set<Kind> = []
 
     // Which Redis that is, and its replicas (Uplink+Primary.swift).

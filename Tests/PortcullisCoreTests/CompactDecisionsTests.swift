@@ -7,8 +7,9 @@ import Testing
 
     private let lifetimes = StandingDecisions.Lifetimes(retention: .seconds(100), longestSession: .seconds(1000))
 
-    private func row(_ number: Int, _ generator: inout SeededGenerator) -> Row {
-        let fields: [Identity.Field] = [.token, .tokenHash, .session, .user, .device, .tenant]
+    private func row(_ number: Int, _ generator: inout SeededGenerator, isCrowded: Bool = false) -> Row {
+        let fields: [Identity.Field] =
+            isCrowded ? [.user, .token] : [.token, .tokenHash, .session, .user, .device, .tenant, .key, .issuer]
         let field = fields[Int.random(in: 0..<fields.count, using: &generator)]
         let order = Int64(1_000_000 + number * 7)
         let appended = WallTime(milliseconds: order)
@@ -25,8 +26,10 @@ import Testing
             field: field,
             // Few ids, so that many decisions are against the same.
             id: Identifier(
-                "id-\(Int.random(in: 0..<40, using: &generator))"
-                    + String(repeating: "x", count: Int.random(in: 0..<200, using: &generator))
+                isCrowded
+                    ? "id-\(Int.random(in: 0..<2, using: &generator))"
+                    : "id-\(Int.random(in: 0..<40, using: &generator))"
+                        + String(repeating: "x", count: Int.random(in: 0..<200, using: &generator))
             ),
             covers: [nil, appended, WallTime(milliseconds: order - 5)][Int.random(in: 0..<3, using: &generator)],
             order: order,
@@ -38,7 +41,7 @@ import Testing
             within: verdict == .reauthenticationRequired
                 ? .seconds(Int64(Int.random(in: 0..<100, using: &generator))) : Milliseconds(0),
             remark: UInt16(Int.random(in: 0..<65_536, using: &generator)),
-            reading: UInt16(Int.random(in: 0..<65_536, using: &generator)),
+            reading: UInt16(Int.random(in: 0..<4, using: &generator)) * 21_845,
             isHeard: Bool.random(using: &generator)
         )
     }
@@ -53,15 +56,33 @@ import Testing
         return String(repeating: "0", count: 4 - digits.count) + digits
     }
 
-    /// Against a list of rows.
-    @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64])
-    func agreesWithAList(_ seed: UInt64) {
+    /// What decides of those against an id: of each kind, how far those cover that have not ended.
+    private func reach(_ rows: [(StandingDecisions.Verdict, WallTime?, WallTime?)], _ now: WallTime) -> [Int64?] {
+        [StandingDecisions.Verdict.revoked, .blocked, .reauthenticationRequired].map { verdict in
+            rows.filter { $0.0 == verdict && $0.2.map { $0 > now } ?? true }.map { $0.1?.milliseconds ?? .max }.max()
+        }
+    }
+
+    private func expectSame(_ compact: CompactDecisions, _ some: [Row], now: WallTime, among list: [Row]) {
+        for row in some {
+            let identity = Identity(user: row.field == .user ? row.id : "somebody", ids: [row.field: row.id])
+            var found: [(StandingDecisions.Verdict, WallTime?, WallTime?)] = []
+            compact.forEach(row.field, of: identity, now: now) { found.append(($0.verdict, $0.covers, $0.expires)) }
+            let against = list.filter { $0.field == row.field && $0.id == row.id }
+            #expect(reach(found, now) == reach(against.map { ($0.verdict, $0.covers, $0.expires) }, now))
+            #expect(found.count <= CompactDecisions.longestChain)
+        }
+    }
+
+    /// Against a list of rows: many ids with few decisions each, and few with many.
+    @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64], [false, true])
+    func agreesWithAList(_ seed: UInt64, isCrowded: Bool) {
         var generator = SeededGenerator(seed: seed)
         var compact = CompactDecisions(lifetimes: lifetimes)
         var list: [Row] = []
         for number in 0..<3000 {
             if Int.random(in: 0..<3, using: &generator) > 0 || list.isEmpty {
-                let new = row(number, &generator)
+                let new = row(number, &generator, isCrowded: isCrowded)
                 let isTaken = compact.insert(new)
                 #expect(isTaken)
                 list.append(new)
@@ -71,26 +92,45 @@ import Testing
                 #expect(first == gone && second == nil)
             } else {
                 let place = Int.random(in: 0..<list.count, using: &generator)
-                list[place].reading = UInt16(Int.random(in: 0..<65_536, using: &generator))
+                list[place].reading = UInt16(Int.random(in: 0..<4, using: &generator)) * 21_845
                 list[place].isHeard.toggle()
                 let changed = list[place]
                 compact.setFound(reading: changed.reading, isHeard: changed.isHeard, of: changed.event)
             }
+            if number % 500 == 0 {
+                let now = WallTime(milliseconds: Int64(1_000_000 + Int.random(in: 0..<200_000, using: &generator)))
+                expectSame(compact, Array(list.suffix(3)), now: now, among: list)
+            }
         }
         #expect(compact.count == list.count)
-        for row in list {
+        for (place, row) in list.enumerated() {
             #expect(compact.row(of: row.event) == row)
+            // Against one of two ids are hundreds.
+            guard !isCrowded || place % 100 == 0 else { continue }
             let against = list.filter { $0.field == row.field && $0.id == row.id }
             let found = compact.rows(row.field, row.id)
             #expect(found.sorted { $0.order < $1.order } == against)
-            var count = 0
-            let identity = Identity(user: row.field == .user ? row.id : "somebody", ids: [row.field: row.id])
-            compact.forEach(row.field, of: identity) { standing in
-                count += 1
-                #expect(against.contains { $0.covers == standing.covers && $0.expires == standing.expires })
-            }
-            #expect(count == against.count)
         }
+        expectSame(compact, Array(list.suffix(20)), now: WallTime(milliseconds: .min), among: list)
+        // A few are left over: their pages are emptied, but for what the reading has not found.
+        let full = compact.byteCount
+        while list.count > 100 {
+            let gone = list.remove(at: Int.random(in: 0..<list.count, using: &generator))
+            let row = compact.remove(gone.event)
+            #expect(row == gone)
+        }
+        for _ in 0..<20 { compact.gather(reading: 21_845) }
+        expectSame(compact, list, now: WallTime(milliseconds: 1_010_000), among: list)
+        for place in list.indices {
+            list[place].reading = 21_845
+            compact.setFound(reading: 21_845, isHeard: list[place].isHeard, of: list[place].event)
+        }
+        for _ in 0..<20 { compact.gather(reading: 21_845) }
+        for row in list { #expect(compact.row(of: row.event) == row) }
+        expectSame(compact, list, now: WallTime(milliseconds: 1_010_000), among: list)
+        // Each life keeps an open page and at most one that it could not close.
+        #expect(compact.pages.count { $0.live > 0 } <= 8)
+        #expect(compact.byteCount <= full)
         var all: [Row] = []
         compact.forEachRow { all.append($0) }
         #expect(all.sorted { $0.order < $1.order } == list)

@@ -312,9 +312,25 @@ final class SimGate {
     }
 
     private func restore() {
-        guard let command else { return }
-        let missing = standing.missing(now: WallTime(milliseconds: world.now))
-        machine.missing(missing.count, now: boot)
+        search(standing.searchForMissing(), found: 0, incarnation)
+    }
+
+    /// A few rows at a time: links break, decisions come and readings begin in between.
+    private func search(_ from: StandingDecisions.Search, found: Int, _ of: Int) {
+        guard of == incarnation else { return }
+        var search = from
+        let now = WallTime(milliseconds: world.now)
+        guard let command else { return machine.missing(1, now: boot) }
+        let missing = standing.missing(&search, now: now, rows: 3, copies: 2)
+        defer {
+            if !search.isOver {
+                world.at(world.now + 1) { [self] in
+                    received { [self] in self.search(search, found: found + missing.count, of) }
+                }
+            } else if !search.isOvertaken {
+                machine.missing(found + missing.count, now: boot)
+            }
+        }
         for copy in missing {
             let order = world.mistakes.contains(.copiesWithoutOrder) ? nil : copy.order
             command.toRedis { _ = command.server.append(copy.event, key: copy.key, order: order) }

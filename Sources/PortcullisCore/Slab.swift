@@ -1,0 +1,41 @@
+/// Values in numbered slots that stay where they are: what walks over them goes on at a number, whatever was removed meanwhile.
+struct Slab<Value: Sendable>: Sendable {
+    private var slots: [Value?] = []
+    private var free: [Int] = []
+    private(set) var count = 0
+
+    /// The number behind the last slot.
+    var end: Int { slots.count }
+
+    subscript(slot: Int) -> Value? {
+        slots.indices.contains(slot) ? slots[slot] : nil
+    }
+
+    /// - Returns: the slot, which may have been another's.
+    mutating func insert(_ value: Value) -> Int {
+        count += 1
+        if let slot = free.popLast() {
+            slots[slot] = value
+            return slot
+        }
+        slots.append(value)
+        return slots.count - 1
+    }
+
+    /// Changes what stands in a slot; nothing happens where it is empty.
+    mutating func update(_ slot: Int, _ change: (inout Value) -> Void) {
+        guard slots.indices.contains(slot), var value = slots[slot] else { return }
+        change(&value)
+        slots[slot] = value
+    }
+
+    @discardableResult
+    mutating func remove(_ slot: Int) -> Value? {
+        guard slots.indices.contains(slot), let value = slots[slot] else { return nil }
+        slots[slot] = nil
+        count -= 1
+        free.append(slot)
+        if count == 0 { (slots, free) = ([], []) }
+        return value
+    }
+}
