@@ -31,13 +31,27 @@ enum Transport {
         return try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
     }
 
+    /// OpenSSL's words name lines of its code: here are those that people meet.
+    private static func sentence(_ error: any Error) -> String {
+        let words = "\(error)"
+        return switch true {
+        case words.contains("CERTIFICATE_VERIFY_FAILED"):
+            "The gate's certificate is not trusted: it has expired, or no trusted authority signed it."
+        case words.contains("failedToValidateHostname") || words.contains("unableToValidateCertificate"):
+            "The gate's certificate is for another name than the URL's."
+        case words.contains("WRONG_VERSION_NUMBER"):
+            "What answered speaks no TLS: connect by ws://, or to another port."
+        default: "No secure connection could be made: the TLS handshake failed."
+        }
+    }
+
     /// What an error of TLS means; nil for any other.
     static func failure(_ error: any Error) -> GateFailure? {
         switch error {
         case NIOSSLError.uncleanShutdown:
             GateFailure(.unreachable, "The connection was cut without the end that TLS has.")
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
-            GateFailure(.insecure, "No secure connection: \(error).")
+            GateFailure(.insecure, sentence(error))
         default:
             nil
         }
