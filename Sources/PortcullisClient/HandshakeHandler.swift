@@ -88,7 +88,9 @@ final class HandshakeHandler: ChannelInboundHandler {
             welcomeTimeout: TimeAmount(options.handshakeTimeout),
             closeTimeout: TimeAmount(options.closeTimeout)
         )
-        let silence = SilenceHandler(interval: options.heartbeat.map { TimeAmount($0) })
+        let silence = SilenceHandler(
+            interval: options.heartbeat.map { TimeAmount(min(max($0, .milliseconds(10)), .seconds(86_400))) }
+        )
         try context.pipeline.syncOperations.addHandlers(silence, WebSocketFrameEncoder(), decoder, handler)
         phase = .open
         promise.succeed(.open(channel, queue))

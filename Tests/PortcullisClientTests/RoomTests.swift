@@ -268,6 +268,29 @@ struct RoomTests {
         }
     }
 
+    @Test("while nobody iterates, the newest events are kept")
+    func newestEvents() async throws {
+        try await ScriptedServer.run { peer in
+            try await peer.welcome()
+            try await peer.admit()
+            for index in 0..<3000 { try await peer.send(#"{"type":"notice","data":\#(index)}"#) }
+            try await peer.send(#"{"type":"missed","resource":"r"}"#)
+            try await peer.goodbye()
+        } _: { url in
+            let session = session(url)
+            for await event in try await session.join("r") where event == .missed { break }
+            var notices: [Int] = []
+            for await event in session {
+                if case .message(let received) = event, case .notice(let data) = received.message {
+                    notices.append(data.integer ?? -1)
+                }
+                if notices.last == 2999 { break }
+            }
+            #expect(notices == Array(1976..<3000))
+            session.close()
+        }
+    }
+
     @Test("a loop over the events that was left holds up no room")
     func leftLoop() async throws {
         try await ScriptedServer.run { peer in
