@@ -17,7 +17,7 @@ public final class GateConnection: Sendable {
     /// How to connect, and the bounds of a connection.
     public struct Options: Sendable {
         public var subprotocol = Subprotocol.v1
-        /// From the resolution of the name to the answer of the gate.
+        /// From the resolution of the name to the answer of the gate; and again, in `portcullis.v1`, from there to its first message.
         public var handshakeTimeout = Duration.seconds(10)
         /// How long to wait for the gate's part of the closing handshake.
         public var closeTimeout = Duration.seconds(2)
@@ -27,6 +27,11 @@ public final class GateConnection: Sendable {
         public var inboundBuffer = 1 << 20
         /// The `Origin` header; by default there is none, except beside a session cookie, which needs one: the gate's own.
         public var origin: String?
+        /// A file of PEM certificates that `wss://` is verified by, in place of the system's. Without verification there is no TLS.
+        public var trustedRoots: String?
+        /// How long a gate may be silent before it is pinged; after twice as long the connection is lost. By default what the welcome says
+        /// (`heartbeat_s`); a raw connection has no welcome, and without this no such limit.
+        public var heartbeat: Duration?
 
         public init() {}
 
@@ -62,7 +67,9 @@ public final class GateConnection: Sendable {
         options: Options = Options()
     ) async throws(GateFailure) -> GateConnection {
         let (channel, queue) = try await Opening(url: url, credential: credential, options: options).run()
-        return GateConnection(url: url, subprotocol: options.subprotocol, channel: channel, queue: queue)
+        let connection = GateConnection(url: url, subprotocol: options.subprotocol, channel: channel, queue: queue)
+        if case .firstMessage(let token) = credential { connection.startSending(.authenticate(token: token)) }
+        return connection
     }
 
     /// The messages as they come, to the end of the connection. Each goes to one iterator only.
@@ -74,17 +81,18 @@ public final class GateConnection: Sendable {
     ///
     /// - Throws: ``GateFailure`` of the kind `closed`, or `invalid` for a message of 2³¹ bytes and more.
     public func send(_ message: ClientMessage) async throws(GateFailure) {
-        let outgoing: Outgoing =
-            switch (message, message.text) {
-            case (.binary(let bytes), _): .binary(bytes)
-            case (_, let text): .text(text ?? "")
-            }
+        let outgoing = Outgoing(message)
         guard outgoing.size <= Int(Int32.max) else { throw .invalid("The message is too large.") }
         do {
             try await channel.writeAndFlush(outgoing).get()
         } catch {
             throw .closed
         }
+    }
+
+    /// As ``send(_:)`` for what is small and comes from the library, without waiting; what cannot be sent is lost with the connection.
+    func startSending(_ message: ClientMessage) {
+        channel.writeAndFlush(Outgoing(message), promise: nil)
     }
 
     /// Says goodbye, and waits for the gate's answer or ``Options/closeTimeout``. Messages that come meanwhile are dropped.
@@ -146,6 +154,13 @@ extension GateConnection {
 }
 
 extension Outgoing {
+    fileprivate init(_ message: ClientMessage) {
+        switch (message, message.text) {
+        case (.binary(let bytes), _): self = .binary(bytes)
+        case (_, let text): self = .text(text ?? "")
+        }
+    }
+
     fileprivate var size: Int {
         switch self {
         case .text(let text): text.utf8.count

@@ -30,6 +30,10 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
 public enum GateCredential: Hashable, Sendable {
     /// A compact JWS, sent as `Authorization: Bearer`.
     case token(Secret)
+    /// A compact JWS, offered as a subprotocol beside the one that is spoken: what a browser does, for a way that eats headers.
+    case subprotocolToken(Secret)
+    /// A compact JWS, sent as the first message where the gate accepts one; takes `portcullis.v1`.
+    case firstMessage(token: Secret)
     /// The id of a server session, sent as a cookie with the gate's own origin beside it, since a cookie is ambient.
     case session(id: Secret, cookieName: String = "session_id")
     /// A one-time ticket, sent as `?ticket=`.
@@ -47,10 +51,11 @@ extension GateCredential {
         switch self {
         case .none, .ticket:
             return []
+        case .subprotocolToken(let token), .firstMessage(let token):
+            try Self.check(token)
+            return []
         case .token(let token):
-            guard !token.value.isEmpty, token.value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-                throw .invalid("The token is empty, or holds characters that no token has.")
-            }
+            try Self.check(token)
             return [("Authorization", "Bearer \(token.value)")]
         case .session(let id, let cookieName):
             guard !id.value.isEmpty, id.value.utf8.allSatisfy(Self.isCookieOctet),
@@ -59,6 +64,26 @@ extension GateCredential {
                 throw .invalid("The session id or the cookie's name holds characters that no cookie has.")
             }
             return [("Cookie", "\(cookieName)=\(id.value)"), ("Origin", url.origin)]
+        }
+    }
+
+    private static func check(_ token: Secret) throws(GateFailure) {
+        guard !token.value.isEmpty, token.value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw .invalid("The token is empty, or holds characters that no token has.")
+        }
+    }
+
+    /// The subprotocols to offer beside the one that is spoken.
+    var subprotocols: [String] {
+        guard case .subprotocolToken(let token) = self else { return [] }
+        return ["base64url.bearer.portcullis." + Base64URL.encode(Array(token.value.utf8))]
+    }
+
+    /// What a `refresh` carries; nil where this is no token.
+    var refreshToken: Secret? {
+        switch self {
+        case .token(let token), .subprotocolToken(let token), .firstMessage(let token): token
+        case .session, .ticket, .none: nil
         }
     }
 

@@ -7,6 +7,9 @@ extension GateSession: AsyncSequence {
         /// there is none.
         case connected(Welcome?)
         case message(Received)
+        /// The live connection was not refreshed: the application had no token, or the gate did not take it (that one also comes as a
+        /// message). The gate will close the connection when its time has come. A refresh that succeeds is the message `refreshed`.
+        case refreshFailed(GateFailure)
         /// A connection has ended, or there was none; and what happens next.
         case closed(Ending, next: ReconnectPolicy.Decision)
         /// The last event, where the end was not our wish.
@@ -14,136 +17,43 @@ extension GateSession: AsyncSequence {
     }
 
     public func makeAsyncIterator() -> Iterator {
-        Iterator(session: self)
+        Iterator(session: self, lease: Iterator.Lease(core))
     }
 
     public struct Iterator: AsyncIteratorProtocol {
-        /// A connection that stood so long was a good one: what follows counts from the beginning again.
-        static let steadyAfter = Duration.seconds(10)
+        /// Ends with the last copy of the iterator: a loop that was left takes no more events.
+        final class Lease: Sendable {
+            private let core: SessionCore
 
-        private enum Phase {
-            case connecting
-            case reading(GateConnection, since: ContinuousClock.Instant)
-            case ended(Ending)
-            case waiting(ReconnectPolicy.Decision, after: Ending)
-            case over
+            init(_ core: SessionCore) {
+                self.core = core
+                core.iterate()
+            }
+
+            deinit {
+                core.iterationEnded()
+            }
         }
 
-        private let session: GateSession
-        private var phase = Phase.connecting
-        private var credential: GateCredential
-        private var attempt = 0
-        /// A ticket works once: after a connection by it there is no use in trying it again.
-        private var isSpent = false
-        private var pending: Received?
+        let session: GateSession
+        let lease: Lease
 
-        init(session: GateSession) {
-            self.session = session
-            credential = session.credential
-        }
-
+        /// The next event; nil at the end. A cancellation of the task ends the session.
         public mutating func next() async -> Event? {
-            while true {
-                if let event = await step() { return event }
-                if case .over = phase { return nil }
+            let core = session.core
+            return await withTaskCancellationHandler {
+                await core.events.next()
+            } onCancel: {
+                core.close()
             }
         }
+    }
+}
 
-        private mutating func step() async -> Event? {
-            if let message = pending {
-                pending = nil
-                return .message(message)
-            }
-            switch phase {
-            case .connecting: return await connect()
-            case .reading(let connection, let since): return await read(connection, since: since)
-            case .ended(let ending): return decide(ending)
-            case .waiting(let decision, let ending): return await wait(decision, after: ending)
-            case .over: return nil
-            }
-        }
-
-        private mutating func connect() async -> Event? {
-            let (url, credential, options) = (session.url, credential, session.options)
-            let result = await session.interruptibly { () async -> Result<GateConnection, GateFailure> in
-                do throws(GateFailure) {
-                    return .success(try await .connect(to: url, credential: credential, options: options))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            switch result {
-            case .success(let connection):
-                session.adopt(connection)
-                if case .ticket = credential { isSpent = true }
-                phase = .reading(connection, since: .now)
-                return options.subprotocol == .raw ? .connected(nil) : nil
-            case .failure(let failure):
-                phase = isCancelled ? .over : .ended(.failed(failure))
-                return nil
-            }
-        }
-
-        private mutating func read(_ connection: GateConnection, since: ContinuousClock.Instant) async -> Event? {
-            var messages = connection.messages.makeAsyncIterator()
-            if let received = await messages.next() {
-                guard case .welcome(let welcome) = received.message else { return .message(received) }
-                pending = received
-                return .connected(welcome)
-            }
-            session.adopt(nil)
-            guard let closed = connection.closed else {
-                connection.startClosing()
-                phase = .over
-                return nil
-            }
-            if closed.arrival - since >= Self.steadyAfter { attempt = 0 }
-            phase = .ended(.closed(closed))
-            return nil
-        }
-
-        private mutating func decide(_ ending: Ending) -> Event? {
-            var decision = session.policy.decide(
-                ending,
-                attempt: attempt,
-                canReauthenticate: session.reauthenticate != nil,
-                random: .random(in: 0...1)
-            )
-            if isSpent, case .retry(let after) = decision {
-                decision = session.reauthenticate == nil ? .stop : .reauthenticate(after: after)
-            }
-            if isCancelled { decision = .stop }
-            attempt += 1
-            phase = .waiting(decision, after: ending)
-            return .closed(ending, next: decision)
-        }
-
-        private mutating func wait(_ decision: ReconnectPolicy.Decision, after ending: Ending) async -> Event? {
-            let delay: Duration
-            switch decision {
-            case .stop:
-                return giveUp(ending)
-            case .retry(let after):
-                delay = after
-            case .reauthenticate(let after):
-                delay = after
-                let ask = session.reauthenticate
-                guard let fresh = await session.interruptibly({ await ask?(ending) }) else { return giveUp(ending) }
-                credential = fresh
-                isSpent = false
-            }
-            await session.interruptibly { try? await Task.sleep(for: delay) }
-            phase = isCancelled ? .over : .connecting
-            return nil
-        }
-
-        private mutating func giveUp(_ ending: Ending) -> Event? {
-            phase = .over
-            return isCancelled ? nil : .gaveUp(ending)
-        }
-
-        private var isCancelled: Bool {
-            session.isStopped || Task.isCancelled
-        }
+extension GateSession.Event {
+    /// How much of the queue's bound it takes.
+    var size: Int {
+        guard case .message(let received) = self else { return 0 }
+        return received.payload.size
     }
 }

@@ -1,4 +1,4 @@
-/// Where a gate's WebSocket stands: `ws://host[:port]/ws[/resource][?query]`.
+/// Where a gate's WebSocket stands: `ws://host[:port]/ws[/resource][?query]`, or `wss://` for TLS.
 ///
 /// What a person types is taken: without a path, `/ws` is meant, and what may not stand in a request line is percent-encoded. A
 /// fragment and user information are refused (RFC 6455, section 3, and RFC 9110, section 4.2.4).
@@ -6,6 +6,8 @@ public struct GateURL: Hashable, Sendable {
     /// The host name or address, without the brackets of an IPv6 address.
     public let host: String
     public let port: Int
+    /// Whether it is `wss://`.
+    public let isSecure: Bool
     /// The path as it stands in the request line, percent-encoded.
     public let path: String
     /// What follows the `?`, percent-encoded; it may hold a ticket or a token, so it is never printed.
@@ -15,19 +17,21 @@ public struct GateURL: Hashable, Sendable {
     ///
     /// - Throws: ``GateFailure`` of the kind `invalid`, with a sentence for the person who typed it.
     public init(_ text: String) throws(GateFailure) {
-        guard let colon = text.firstRange(of: "://") else { throw .invalid("A gate's URL begins with ws://.") }
+        guard let colon = text.firstRange(of: "://") else {
+            throw .invalid("A gate's URL begins with ws:// or wss://.")
+        }
         switch text[..<colon.lowerBound].lowercased() {
         case "ws":
-            break
+            isSecure = false
         case "wss":
-            throw .invalid("wss:// is not supported yet: connect by ws://, or through something that ends the TLS.")
+            isSecure = true
         default:
-            throw .invalid("A gate's URL begins with ws://.")
+            throw .invalid("A gate's URL begins with ws:// or wss://.")
         }
         let rest = text[colon.upperBound...]
         guard !rest.utf8.contains(UInt8(ascii: "#")) else { throw .invalid("A WebSocket URL has no #fragment.") }
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
-        (host, port) = try Self.parse(authority: authority)
+        (host, port) = try Self.parse(authority: authority, defaultPort: isSecure ? 443 : 80)
 
         let target = rest[authority.endIndex...]
         let path = target.prefix { $0 != "?" }
@@ -36,14 +40,15 @@ public struct GateURL: Hashable, Sendable {
         self.query = query.isEmpty ? nil : PercentEncoding.encode(query, keeping: PercentEncoding.query)
     }
 
-    private init(host: String, port: Int, path: String, query: String?) {
+    private init(host: String, port: Int, isSecure: Bool, path: String, query: String?) {
         self.host = host
         self.port = port
+        self.isSecure = isSecure
         self.path = path
         self.query = query
     }
 
-    private static func parse(authority: Substring) throws(GateFailure) -> (String, Int) {
+    private static func parse(authority: Substring, defaultPort: Int) throws(GateFailure) -> (String, Int) {
         guard !authority.contains("@") else { throw .invalid("A gate's URL carries no user or password.") }
         let host: Substring
         var port: Substring?
@@ -62,7 +67,7 @@ public struct GateURL: Hashable, Sendable {
         guard !host.isEmpty, host.utf8.allSatisfy(PercentEncoding.isHostByte) else {
             throw .invalid("The host of the URL is not valid.")
         }
-        guard let port else { return (String(host), 80) }
+        guard let port else { return (String(host), defaultPort) }
         guard let number = UInt16(port), number > 0, !port.hasPrefix("+") else {
             throw .invalid("The port of the URL is not a number from 1 to 65535.")
         }
@@ -77,7 +82,7 @@ public struct GateURL: Hashable, Sendable {
         guard self.resource == nil else { throw .invalid("The URL names a resource already.") }
         let base = path.hasSuffix("/") ? path : path + "/"
         let name = PercentEncoding.encode(resource[...], keeping: PercentEncoding.unreserved)
-        return GateURL(host: host, port: port, path: base + name, query: query)
+        return GateURL(host: host, port: port, isSecure: isSecure, path: base + name, query: query)
     }
 
     /// The resource that the path names, decoded; nil where it is `/ws`.
@@ -89,12 +94,12 @@ public struct GateURL: Hashable, Sendable {
     /// `host[:port]` as the Host header has it: without the port of the scheme.
     var authority: String {
         let name = host.contains(":") ? "[\(host)]" : host
-        return port == 80 ? name : "\(name):\(port)"
+        return port == (isSecure ? 443 : 80) ? name : "\(name):\(port)"
     }
 
     /// The origin of a page that this gate itself would serve.
     var origin: String {
-        "http://\(authority)"
+        "\(isSecure ? "https" : "http")://\(authority)"
     }
 
     /// The request target, with a ticket in its query where there is one.
@@ -111,7 +116,7 @@ public struct GateURL: Hashable, Sendable {
 extension GateURL: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The URL without its query, where credentials stand.
     public var description: String {
-        "ws://\(authority)\(path)" + (query == nil ? "" : "?…")
+        "\(isSecure ? "wss" : "ws")://\(authority)\(path)" + (query == nil ? "" : "?…")
     }
 
     public var debugDescription: String {

@@ -85,9 +85,13 @@ final class HandshakeHandler: ChannelInboundHandler {
             queue: queue,
             subprotocol: options.subprotocol,
             maximumSize: options.frameLimit,
+            welcomeTimeout: TimeAmount(options.handshakeTimeout),
             closeTimeout: TimeAmount(options.closeTimeout)
         )
-        try context.pipeline.syncOperations.addHandlers(WebSocketFrameEncoder(), decoder, handler)
+        let silence = SilenceHandler(
+            interval: options.heartbeat.map { TimeAmount(min(max($0, .milliseconds(10)), .seconds(86_400))) }
+        )
+        try context.pipeline.syncOperations.addHandlers(silence, WebSocketFrameEncoder(), decoder, handler)
         phase = .open
         promise.succeed(.open(channel, queue))
     }
@@ -104,7 +108,7 @@ final class HandshakeHandler: ChannelInboundHandler {
             throw GateFailure(.notWebSocket, "The answer to the handshake does not fit the request: no gate wrote it.")
         }
         let chosen = headers["Sec-WebSocket-Protocol"]
-        guard chosen == options.subprotocol.offer else {
+        guard chosen == request.offer else {
             let isV1 = options.subprotocol == .v1
             throw GateFailure(
                 .notWebSocket,

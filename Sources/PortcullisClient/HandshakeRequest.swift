@@ -2,6 +2,8 @@ internal import NIOHTTP1
 
 /// The head of the request, of which every part has been checked.
 struct HandshakeRequest: Sendable {
+    /// What must be chosen of the subprotocols that are offered.
+    let offer: [String]
     private let target: String
     private let headers: [(name: String, value: String)]
 
@@ -14,7 +16,12 @@ struct HandshakeRequest: Sendable {
             headers.removeAll { $0.0 == "Origin" }
             headers.append(("Origin", origin))
         }
-        headers += options.subprotocol.offer.map { ("Sec-WebSocket-Protocol", $0) }
+        if case .firstMessage = credential, options.subprotocol != .v1 {
+            throw .invalid("A token as the first message takes portcullis.v1.")
+        }
+        offer = options.subprotocol.offer(beside: credential)
+        let offers = offer + credential.subprotocols
+        if !offers.isEmpty { headers.append(("Sec-WebSocket-Protocol", offers.joined(separator: ", "))) }
         self.headers = headers
         var ticket: Secret?
         if case .ticket(let value) = credential { ticket = value }

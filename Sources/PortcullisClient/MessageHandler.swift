@@ -27,7 +27,10 @@ final class MessageHandler: ChannelDuplexHandler {
 
     private let queue: InboundQueue
     private let subprotocol: Subprotocol
+    private let welcomeTimeout: TimeAmount
     private let closeTimeout: TimeAmount
+    /// Runs until the first message has come.
+    private var welcomeTimer: Scheduled<Void>?
     private var assembler: MessageAssembler
     private var phase = Phase.open
     private var closing: Closing?
@@ -35,11 +38,31 @@ final class MessageHandler: ChannelDuplexHandler {
     private var isPaused = false
     private var isReadHeldBack = false
 
-    init(queue: InboundQueue, subprotocol: Subprotocol, maximumSize: Int, closeTimeout: TimeAmount) {
+    init(
+        queue: InboundQueue,
+        subprotocol: Subprotocol,
+        maximumSize: Int,
+        welcomeTimeout: TimeAmount,
+        closeTimeout: TimeAmount
+    ) {
         self.queue = queue
         self.subprotocol = subprotocol
+        self.welcomeTimeout = welcomeTimeout
         self.closeTimeout = closeTimeout
         assembler = MessageAssembler(maximumSize: maximumSize)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        guard subprotocol == .v1 else { return }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        welcomeTimer = context.eventLoop.scheduleTask(in: welcomeTimeout) {
+            let (handler, context) = bound.value
+            handler.lose("The gate accepted the connection and then said nothing.", context: context)
+        }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        welcomeTimer?.cancel()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -49,7 +72,7 @@ final class MessageHandler: ChannelDuplexHandler {
         case .wait:
             break
         case .deliver(let payload):
-            deliver(payload, arrival: arrival)
+            deliver(payload, arrival: arrival, context: context)
         case .pong(let payload):
             if phase == .open { write(.pong, payload, context: context) }
         case .closed(let code, let reason):
@@ -59,12 +82,37 @@ final class MessageHandler: ChannelDuplexHandler {
         }
     }
 
-    private func deliver(_ payload: Payload, arrival: ContinuousClock.Instant) {
+    private func deliver(_ payload: Payload, arrival: ContinuousClock.Instant, context: ChannelHandlerContext) {
         // After our own close frame nobody waits for messages, only for the answer to it.
         guard phase == .open else { return }
         let received = Received(payload, subprotocol: subprotocol, arrival: arrival)
-        if case .closing(let last) = received.message { closing = last }
+        welcomeTimer?.cancel()
+        switch received.message {
+        case .closing(let last): closing = last
+        case .welcome(let welcome): heartbeatReceived(welcome.heartbeatSeconds, context: context)
+        default: break
+        }
         if !queue.add(received) { isPaused = true }
+    }
+
+    /// What is no time, or none that a gate could keep, is not believed.
+    private func heartbeatReceived(_ seconds: Double?, context: ChannelHandlerContext) {
+        guard let seconds, seconds >= 0.1, let interval = Duration.clamped(seconds: seconds) else { return }
+        context.triggerUserOutboundEvent(HeartbeatKnown(interval: TimeAmount(interval)), promise: nil)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event as? Silence {
+        case .askNow: if phase == .open { write(.ping, ByteBuffer(), context: context) }
+        case .gone: lose("The gate has been silent for two heartbeats.", context: context)
+        case nil: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    private func lose(_ why: String, context: ChannelHandlerContext) {
+        guard phase != .closed else { return }
+        end(Closed(phase == .closing ? .client : .lost(why), closing: closing))
+        context.close(promise: nil)
     }
 
     private func closeReceived(

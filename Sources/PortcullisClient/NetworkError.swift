@@ -15,6 +15,8 @@ enum NetworkError {
             return "Nobody answered in time."
         case is ChannelError:
             return "The connection was lost."
+        case _ where Transport.failure(error) != nil:
+            return Transport.failure(error)?.detail ?? ""
         default:
             return "The connection failed: \(error)."
         }
@@ -22,19 +24,20 @@ enum NetworkError {
 
     /// What an error during the handshake means.
     static func failure(_ error: any Error) -> GateFailure {
+        if let failure = Transport.failure(error) { return failure }
         switch error {
         case let failure as GateFailure:
-            failure
+            return failure
         case is CancellationError:
-            .cancelled
+            return .cancelled
         case ChannelError.connectTimeout:
-            GateFailure(.timedOut, "Nobody answered in time.")
+            return GateFailure(.timedOut, "Nobody answered in time.")
         case is NIOConnectionError, is IOError:
-            GateFailure(.unreachable, sentence(error))
+            return GateFailure(.unreachable, sentence(error))
         case is ChannelError:
-            GateFailure(.unreachable, "The connection was closed before the handshake was answered.")
+            return GateFailure(.unreachable, "The connection was closed before the handshake was answered.")
         default:
-            GateFailure(.unreachable, sentence(error))
+            return GateFailure(.unreachable, sentence(error))
         }
     }
 }

@@ -10,6 +10,7 @@ struct Opening: Sendable {
 
     func run() async throws(GateFailure) -> (channel: any Channel, queue: InboundQueue) {
         let request = try HandshakeRequest(url: url, credential: credential, options: options)
+        let tls = try Transport.context(for: url, trustedRoots: options.trustedRoots)
         let sockets = OpeningSockets()
         let timeout = TimeAmount(options.handshakeTimeout)
         let group = MultiThreadedEventLoopGroup.singleton
@@ -26,9 +27,13 @@ struct Opening: Sendable {
                             let promise = channel.eventLoop.makePromise(of: HandshakeOutcome.self)
                             let handler = HandshakeHandler(request: request, options: options, promise: promise)
                             do {
+                                if let tls {
+                                    let secure = try Transport.handler(tls, host: url.host)
+                                    try channel.pipeline.syncOperations.addHandler(secure)
+                                }
                                 try channel.pipeline.syncOperations.addHandler(handler)
                             } catch {
-                                // A socket that is closed already: nobody else would keep the promise.
+                                // A socket that is closed already, or a name that is none: nobody else would keep the promise.
                                 promise.fail(error)
                             }
                             return promise.futureResult

@@ -37,8 +37,12 @@ public enum Subprotocol: String, Sendable {
     /// No subprotocol: frames as they stand. Nothing is offered in the handshake, so that any WebSocket server will do.
     case raw
 
-    /// What is offered in the handshake, and must be chosen.
-    var offer: [String] {
-        self == .v1 ? [rawValue] : []
+    /// What is offered in the handshake, and must be chosen. A credential among the offers needs another beside it, since it is never
+    /// chosen itself.
+    func offer(beside credential: GateCredential) -> [String] {
+        switch self {
+        case .v1: [rawValue]
+        case .raw: credential.subprotocols.isEmpty ? [] : ["portcullis.raw"]
+        }
     }
 }

@@ -36,10 +36,20 @@ public struct ReconnectPolicy: Equatable, Sendable {
         case retry(after: Duration)
     }
 
-    /// The bound of the first wait; each further one doubles.
+    /// The bound of the first wait, which is jittered like all; each further one doubles.
     public var base: Duration
     /// The bound of all waits that the gate does not name.
     public var cap: Duration
+
+    /// Whether to connect again at all.
+    public var isEnabled = true
+
+    /// One connection and no other.
+    public static let never: ReconnectPolicy = {
+        var policy = ReconnectPolicy()
+        policy.isEnabled = false
+        return policy
+    }()
 
     public init(base: Duration = .milliseconds(250), cap: Duration = .seconds(30)) {
         self.base = base
@@ -51,17 +61,19 @@ public struct ReconnectPolicy: Equatable, Sendable {
     ///   - canReauthenticate: whether there is somebody to ask for a fresh credential.
     ///   - random: evenly from 0 to 1.
     public func decide(_ ending: Ending, attempt: Int, canReauthenticate: Bool, random: Double) -> Decision {
+        guard isEnabled else { return .stop }
         switch ending.advice {
         case .never:
             return .stop
         case .reauthenticate:
             guard canReauthenticate else { return .stop }
-            // At once, but a source of credentials that are refused over and over must not become a flood.
-            return .reauthenticate(after: attempt == 0 ? .zero : backoff(attempt: attempt, random: random))
+            return .reauthenticate(after: backoff(attempt: attempt, random: random))
         case .later:
             guard let asked = ending.retryAfter else { return .retry(after: backoff(attempt: attempt, random: random)) }
-            // The gate spreads what it asks for; only a gate that asks again and again is met with a backoff of our own.
-            return .retry(after: attempt == 0 ? asked : max(asked, backoff(attempt: attempt, random: random)))
+            // Never earlier than it asked for, and spread behind that: a Retry-After is the same for all whom it sends away.
+            return .retry(
+                after: asked + max(backoff(attempt: attempt, random: random), asked * (min(max(random, 0), 1) / 4))
+            )
         }
     }
 

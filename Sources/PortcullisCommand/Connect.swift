@@ -10,17 +10,18 @@ struct Connect: AsyncParsableCommand {
         discussion: """
             A line typed is a message sent. On a connection that is bound to a resource it is published there, as JSON where it \
             is JSON and as a string where it is not; /say DATA publishes what begins with a slash. On any connection of \
-            portcullis.v1: /join RESOURCE, /leave RESOURCE, /publish RESOURCE DATA. With --raw a line is a text frame.
+            portcullis.v1: /join RESOURCE, /leave RESOURCE, /publish RESOURCE DATA; what was joined is joined anew after a \
+            reconnect. With --raw a line is a text frame.
 
             Without a credential option the token in PORTCULLIS_TOKEN is used. A token on the command line stands in the list \
-            of processes: prefer --token-file, which is read anew when the gate wants a fresh token.
+            of processes: prefer --token-file, which is read anew before the token expires and when the gate wants a fresh one.
 
             Where standard output is no terminal, each event is one line of it. Exit codes: 0 closed normally or by the user, \
             1 refused or closed for good, 2 usage.
             """
     )
 
-    @Argument(help: "ws://HOST:PORT, with /ws or /ws/RESOURCE behind it or nothing.")
+    @Argument(help: "ws://HOST:PORT or wss://HOST:PORT, with /ws or /ws/RESOURCE behind it or nothing.")
     var url: String
 
     @Option(help: "A token.")
@@ -28,6 +29,12 @@ struct Connect: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("A file with a token in it.", valueName: "file"))
     var tokenFile: String?
+
+    @Option(help: "How a token is presented: header, subprotocol or first-message.")
+    var tokenBy = TokenPlace.header
+
+    @Option(help: ArgumentHelp("Trust the certificates in this file, not the system's, for wss://.", valueName: "file"))
+    var ca: String?
 
     @Option(help: "The id of a server session, sent as a cookie.")
     var session: String?
@@ -52,6 +59,20 @@ struct Connect: AsyncParsableCommand {
 
     @Flag(help: "Stop at the first close, whatever the gate advises.")
     var noReconnect = false
+
+    enum TokenPlace: String, ExpressibleByArgument, CaseIterable {
+        case header
+        case subprotocol
+        case firstMessage = "first-message"
+
+        func credential(_ token: Secret) -> GateCredential {
+            switch self {
+            case .header: .token(token)
+            case .subprotocol: .subprotocolToken(token)
+            case .firstMessage: .firstMessage(token: token)
+            }
+        }
+    }
 
     func run() async throws {
         let plan: ConnectPlan

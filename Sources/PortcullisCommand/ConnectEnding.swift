@@ -23,6 +23,11 @@ extension ConnectLine {
         }
     }
 
+    /// Why the live connection was not refreshed.
+    init(_ failure: GateFailure) {
+        self.init("not refreshed: \(Self.describe(failure))", .warning)
+    }
+
     private static func describe(_ failure: GateFailure) -> String {
         guard let refusal = failure.refusal else {
             return PlainText.clean(failure.detail, limit: 1000)

@@ -40,6 +40,12 @@ enum ConnectJSON {
         }
     }
 
+    /// `refresh_failed`, with the gate's code where it answered.
+    static func line(_ failure: GateFailure) -> ConnectLine {
+        let code = failure.error?.code ?? failure.kind.description
+        return object("refresh_failed", [("code", text(code)), ("detail", text(failure.detail))])
+    }
+
     private static func text(_ text: String?) -> RawJSON {
         text.map(RawJSON.init(string:)) ?? .null
     }

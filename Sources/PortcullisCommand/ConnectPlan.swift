@@ -12,11 +12,12 @@ struct ConnectPlan: Sendable {
     let url: GateURL
     let credential: GateCredential
     let subprotocol: Subprotocol
+    let trustedRoots: String?
     let isJSON: Bool
     let exitsOnEnd: Bool
     let reconnects: Bool
     /// Gives a token that differs from the last; only a file can hold one.
-    let freshCredentials: GateSession.Reauthenticate?
+    let freshCredentials: GateSession.Credentials?
 
     init(_ command: Connect, environment: [String: String]) throws(Mistake) {
         do throws(GateFailure) {
@@ -31,20 +32,23 @@ struct ConnectPlan: Sendable {
         }
         let credential: GateCredential =
             if let token = command.token {
-                .token(Secret(token))
+                command.tokenBy.credential(Secret(token))
             } else if let file = command.tokenFile {
-                .token(try Self.token(in: file))
+                command.tokenBy.credential(try Self.token(in: file))
             } else if let id = command.session {
                 .session(id: Secret(id), cookieName: command.sessionCookie)
             } else if let ticket = command.ticket {
                 .ticket(Secret(ticket))
             } else if let token = environment["PORTCULLIS_TOKEN"], !token.isEmpty {
-                .token(Secret(token))
+                command.tokenBy.credential(Secret(token))
             } else {
                 .none
             }
         self.credential = credential
-        freshCredentials = command.tokenFile.map { Self.freshCredentials(in: $0, after: credential) }
+        freshCredentials = command.tokenFile.map {
+            Self.freshCredentials(in: $0, by: command.tokenBy, after: credential)
+        }
+        trustedRoots = command.ca
         subprotocol = command.raw ? .raw : .v1
         isJSON = command.json
         exitsOnEnd = command.exitOnEof
@@ -53,12 +57,13 @@ struct ConnectPlan: Sendable {
 
     private static func freshCredentials(
         in file: String,
+        by place: Connect.TokenPlace,
         after first: GateCredential
-    ) -> GateSession.Reauthenticate {
+    ) -> GateSession.Credentials {
         let last = LastCredential(first)
         return { _ in
             guard let token = try? token(in: file) else { return nil }
-            return last.replace(by: .token(token))
+            return last.replace(by: place.credential(token))
         }
     }
 

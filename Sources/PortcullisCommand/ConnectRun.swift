@@ -16,6 +16,8 @@ final class ConnectRun: Sendable {
         var role: String?
         /// Input that waits for a connection.
         var waiters: [CheckedContinuation<Void, Never>] = []
+        /// What was joined by a command: a room is joined anew by the session.
+        var rooms: [String: Room] = [:]
     }
 
     private let plan: ConnectPlan
@@ -29,11 +31,17 @@ final class ConnectRun: Sendable {
         state = Mutex(State(resource: plan.url.resource))
         var options = GateConnection.Options()
         options.subprotocol = plan.subprotocol
+        options.trustedRoots = plan.trustedRoots
+        var rooms = GateSession.Rooms()
+        // One screen shows all of them, in the order in which it came.
+        rooms.areEvents = true
         session = GateSession(
             url: plan.url,
             credential: plan.credential,
             options: options,
-            reauthenticate: plan.freshCredentials
+            policy: plan.reconnects ? ReconnectPolicy() : .never,
+            rooms: rooms,
+            credentials: plan.freshCredentials
         )
     }
 
@@ -60,7 +68,7 @@ final class ConnectRun: Sendable {
 
     private func showEvents() async -> Int32 {
         var code: Int32 = 0
-        for await event in session {
+        events: for await event in session {
             switch event {
             case .connected(let welcome):
                 connected(welcome)
@@ -70,13 +78,18 @@ final class ConnectRun: Sendable {
                     // Nobody reads any more: `| head` is a way to end it.
                     endByUser()
                 }
+            case .refreshFailed(let failure):
+                _ = screen.show(plan.isJSON ? ConnectJSON.line(failure) : ConnectLine(failure))
             case .closed(let ending, let decision):
-                let next = plan.reconnects && !isHopeless(ending) ? decision : .stop
+                let next = isHopeless(ending) ? .stop : decision
                 state.withLock { $0.isConnected = false }
                 _ = screen.show(plan.isJSON ? ConnectJSON.line(ending, next) : ConnectLine(ending, next))
                 screen.status(next == .stop ? "" : "not connected")
                 code = ending.isNormal ? 0 : 1
-                if next == .stop { session.close() }
+                if next == .stop {
+                    session.close()
+                    break events
+                }
             case .gaveUp:
                 break
             }
@@ -150,6 +163,12 @@ final class ConnectRun: Sendable {
     }
 
     private func send(_ message: ClientMessage, isTyped: Bool) async {
+        switch message {
+        case .join(let resource, _): return await join(resource)
+        case .leave(let resource, _):
+            if let room = state.withLock({ $0.rooms.removeValue(forKey: resource) }) { return await leave(room) }
+        default: break
+        }
         while !Task.isCancelled {
             let connections = state.withLock(\.connections)
             do throws(GateFailure) {
@@ -162,6 +181,29 @@ final class ConnectRun: Sendable {
                 await waitForConnection(after: connections)
             }
         }
+    }
+
+    private func join(_ resource: String) async {
+        do throws(GateFailure) {
+            let room = try await session.join(resource)
+            state.withLock { $0.rooms[resource] = room }
+        } catch {
+            note(error, "joined")
+        }
+    }
+
+    private func leave(_ room: Room) async {
+        do throws(GateFailure) {
+            try await room.leave()
+        } catch {
+            note(error, "left")
+        }
+    }
+
+    private func note(_ failure: GateFailure, _ verb: String) {
+        // What the gate answered stands on the screen already.
+        guard failure.kind != .rejected else { return }
+        screen.note("not \(verb): \(PlainText.clean(failure.detail, limit: 1000))")
     }
 
     private func waitForConnection(after connections: Int) async {

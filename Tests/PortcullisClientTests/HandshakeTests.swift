@@ -159,7 +159,7 @@ struct HandshakeTests {
             (.token("a.b.c"), "GET /ws HTTP/1.1", ["Authorization: Bearer a.b.c"]),
             (.session(id: "s1", cookieName: "sid"), "GET /ws HTTP/1.1", ["Cookie: sid=s1", "Origin: http://HOST"]),
             (.ticket("a+b"), "GET /ws?ticket=a%2Bb HTTP/1.1", []),
-            (.none, "GET /ws HTTP/1.1", []),
+            (.firstMessage(token: "a.b"), "GET /ws HTTP/1.1", []), (.none, "GET /ws HTTP/1.1", []),
         ]
         for (credential, line, headers) in cases {
             let requests = AsyncStream.makeStream(of: String.self)
@@ -181,11 +181,81 @@ struct HandshakeTests {
         }
     }
 
+    @Test("a token as a subprotocol is offered behind what is spoken", arguments: [Subprotocol.v1, .raw])
+    func subprotocolToken(spoken: Subprotocol) async throws {
+        let name = spoken == .v1 ? "portcullis.v1" : "portcullis.raw"
+        let requests = AsyncStream.makeStream(of: String.self)
+        try await ScriptedServer.run { peer in
+            requests.continuation.yield(try await peer.accept(subprotocol: name))
+            try await peer.gone()
+        } _: { url in
+            var options = GateConnection.Options()
+            options.subprotocol = spoken
+            // Of every length modulo three, and with both characters that differ from base64.
+            for (token, encoded) in [("a", "YQ"), ("a.", "YS4"), ("a.b", "YS5i"), ("~~>~~?", "fn4-fn4_")] {
+                let credential = GateCredential.subprotocolToken(Secret(token))
+                let connection = try await GateConnection.connect(to: url, credential: credential, options: options)
+                var iterator = requests.stream.makeAsyncIterator()
+                let request = try #require(await iterator.next())
+                #expect(request.contains("Sec-WebSocket-Protocol: \(name), base64url.bearer.portcullis.\(encoded)\r\n"))
+                connection.startClosing()
+            }
+        }
+    }
+
+    @Test("a gate that chooses the token as the subprotocol is not believed")
+    func echoedToken() async throws {
+        try await ScriptedServer.run { peer in
+            try await peer.accept(subprotocol: "base64url.bearer.portcullis.YQ")
+            try await peer.gone()
+        } _: { url in
+            let error = await #expect(throws: GateFailure.self) {
+                _ = try await GateConnection.connect(to: url, credential: .subprotocolToken("a"))
+            }
+            #expect(error?.kind == .notWebSocket)
+        }
+    }
+
+    @Test("a token as the first message is one")
+    func firstMessage() async throws {
+        let frames = AsyncStream.makeStream(of: Peer.Frame.self)
+        try await ScriptedServer.run { peer in
+            try await peer.accept()
+            frames.continuation.yield(try await peer.receive())
+            try await peer.gone()
+        } _: { url in
+            let connection = try await GateConnection.connect(to: url, credential: .firstMessage(token: "a.b"))
+            var iterator = frames.stream.makeAsyncIterator()
+            let text = #"{"type":"authenticate","token":"a.b"}"#
+            #expect(await iterator.next()?.payload == Array(text.utf8))
+            connection.startClosing()
+            let raw = GateConnection.Options.raw
+            let error = await #expect(throws: GateFailure.self) {
+                _ = try await GateConnection.connect(to: url, credential: .firstMessage(token: "a"), options: raw)
+            }
+            #expect(error?.kind == .invalid)
+        }
+    }
+
+    @Test("a redirect is a refusal and is not followed", arguments: [301, 302, 307, 308])
+    func redirect(status: Int) async throws {
+        let failure = try await failure { peer in
+            _ = try await peer.request()
+            try await peer.write(
+                "HTTP/1.1 \(status) There\r\nLocation: ws://127.0.0.1:1/ws\r\nContent-Length: 0\r\n\r\n"
+            )
+            try await peer.gone()
+        }
+        #expect(failure?.refusal?.status == status)
+        #expect(failure?.refusal?.advice == .never)
+    }
+
     @Test("a credential that could end a header is not sent")
     func injection() async throws {
         let url = try GateURL("ws://127.0.0.1:1/ws")
         let credentials: [GateCredential] = [
-            .token("a\r\nX: y"), .token(""), .token("a b"), .session(id: "a;b"), .session(id: "a", cookieName: "b=c"),
+            .token("a\r\nX: y"), .token(""), .token("a b"), .subprotocolToken("a\n"), .firstMessage(token: ""),
+            .session(id: "a;b"), .session(id: "a", cookieName: "b=c"),
         ]
         for credential in credentials {
             let error = await #expect(throws: GateFailure.self) {

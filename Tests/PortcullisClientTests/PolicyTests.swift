@@ -24,7 +24,7 @@ struct PolicyTests {
         (closed(4409), 0, true, .stop), (closed(1000), 0, true, .stop), (closed(1002), 0, true, .stop),
         (.closed(Closed(.client, code: 1000)), 0, true, .stop),
         (.closed(Closed(.violation("x"), code: 1002)), 0, true, .stop),
-        (closed(4401), 0, true, .reauthenticate(after: .zero)), (closed(4401), 0, false, .stop),
+        (closed(4401), 0, true, .reauthenticate(after: .milliseconds(125))), (closed(4401), 0, false, .stop),
         (closed(4401), 2, true, .reauthenticate(after: .milliseconds(500))),
         (closed(1001), 0, false, .retry(after: .milliseconds(125))),
         (closed(nil), 0, false, .retry(after: .milliseconds(125))),
@@ -32,20 +32,21 @@ struct PolicyTests {
         (closed(nil), 6, false, .retry(after: .seconds(8))), (closed(nil), 7, false, .retry(after: .seconds(15))),
         (closed(nil), .max, false, .retry(after: .seconds(15))),
         (closed(nil), -1, false, .retry(after: .milliseconds(125))),
-        (closed(4429, closing(.later, after: .seconds(3))), 0, false, .retry(after: .seconds(3))),
+        (closed(4429, closing(.later, after: .seconds(3))), 0, false, .retry(after: .milliseconds(3375))),
         (closed(4429, closing(.later, after: .zero)), 3, false, .retry(after: .seconds(1))),
-        (closed(4429, closing(.later, after: .seconds(60))), 9, false, .retry(after: .seconds(60))),
+        (closed(4429, closing(.later, after: .seconds(60))), 9, false, .retry(after: .seconds(75))),
         (closed(4429, closing(.never)), 0, true, .stop), (closed(4429, closing(.reauthenticate)), 0, false, .stop),
         (closed(4429, closing(nil)), 0, false, .retry(after: .milliseconds(125))),
-        (refused(503, "cannot_vouch", after: "2"), 0, false, .retry(after: .seconds(2))),
+        (refused(503, "cannot_vouch", after: "2"), 0, false, .retry(after: .milliseconds(2250))),
+        (refused(503, "draining", after: "0"), 0, false, .retry(after: .milliseconds(125))),
         (refused(503, after: "Wed, 21 Oct 2026 07:28:00 GMT"), 0, false, .retry(after: .milliseconds(125))),
-        (refused(429, "rate_limited", after: "1e300"), 0, false, .retry(after: .seconds(86_400))),
+        (refused(429, "rate_limited", after: "1e300"), 0, false, .retry(after: .seconds(97_200))),
         (refused(429, after: "-1"), 0, false, .retry(after: .milliseconds(125))),
         (refused(408), 0, false, .retry(after: .milliseconds(125))),
         (refused(502), 0, false, .retry(after: .milliseconds(125))),
-        (refused(401, "expired"), 0, true, .reauthenticate(after: .zero)), (refused(401), 0, false, .stop),
+        (refused(401, "expired"), 0, true, .reauthenticate(after: .milliseconds(125))), (refused(401), 0, false, .stop),
         (refused(401, "revoked"), 0, true, .stop), (refused(403, "forbidden_resource"), 0, true, .stop),
-        (refused(403, "reauthentication_required"), 0, true, .reauthenticate(after: .zero)),
+        (refused(403, "reauthentication_required"), 0, true, .reauthenticate(after: .milliseconds(125))),
         (refused(400), 0, true, .stop), (refused(404), 0, true, .stop), (refused(200), 0, true, .stop),
         (.failed(GateFailure(.unreachable, "")), 0, false, .retry(after: .milliseconds(125))),
         (.failed(GateFailure(.timedOut, "")), 0, false, .retry(after: .milliseconds(125))),
@@ -56,6 +57,13 @@ struct PolicyTests {
     func decision(ending: Ending, attempt: Int, canAsk: Bool, expected: ReconnectPolicy.Decision) {
         let decision = ReconnectPolicy().decide(ending, attempt: attempt, canReauthenticate: canAsk, random: 0.5)
         #expect(decision == expected)
+    }
+
+    @Test("a policy of one connection stops at every ending", arguments: table)
+    func never(ending: Ending, attempt: Int, canAsk: Bool, _: ReconnectPolicy.Decision) {
+        #expect(
+            ReconnectPolicy.never.decide(ending, attempt: attempt, canReauthenticate: canAsk, random: 0.5) == .stop
+        )
     }
 
     @Test("the jitter is full, and bounded whatever is passed in", arguments: [(-1, 0), (0, 0), (1, 30), (2, 30)])

@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import NIOSSL
 import PortcullisClient
 
 /// A server that does to each connection what a script says, and hangs up where the script ends.
@@ -10,6 +11,7 @@ enum ScriptedServer {
     /// Connections come by a handler of its own: an async channel that nobody takes up, because the server closes in the very moment
     /// of its coming, ends the process.
     static func run<Result: Sendable>(
+        tls: NIOSSLContext? = nil,
         _ script: @escaping @Sendable (Peer) async throws -> Void,
         _ body: (GateURL) async throws -> Result
     ) async throws -> Result {
@@ -17,6 +19,7 @@ enum ScriptedServer {
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
                     try channel.pipeline.syncOperations.addHandler(Receiver { source.yield((channel, $0)) })
                 }
             }

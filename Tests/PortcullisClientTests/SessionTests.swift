@@ -1,40 +1,17 @@
 import PortcullisClient
-import Synchronization
 import Testing
 
 @Suite("Session", .timeLimit(.minutes(1)))
 struct SessionTests {
-    private static let welcome = #"{"type":"welcome","connection":"c","user":"u","permissions":{}}"#
+    private static let welcome = Script.welcome
     private static let quick = ReconnectPolicy(base: .milliseconds(1), cap: .milliseconds(2))
-
-    /// A server that does to its first connection what the first script says, and so on.
-    private static func scripts(
-        _ scripts: (@Sendable (Peer) async throws -> Void)...
-    ) -> @Sendable (Peer) async throws -> Void {
-        let count = Counter()
-        return { peer in
-            let index = count.next()
-            guard index < scripts.count else { return }
-            try await scripts[index](peer)
-        }
-    }
-
-    private final class Counter: Sendable {
-        private let value = Mutex(0)
-
-        func next() -> Int {
-            value.withLock { value in
-                defer { value += 1 }
-                return value
-            }
-        }
-    }
 
     /// An event in a word.
     private static func word(_ event: GateSession.Event) -> String {
         switch event {
         case .connected(let welcome): "connected \(welcome?.user ?? "raw")"
         case .message: "message"
+        case .refreshFailed(let failure): "refresh failed \(failure.kind)"
         case .closed(let ending, let next):
             switch next {
             case .stop: "closed \(code(ending)): stop"
@@ -54,7 +31,7 @@ struct SessionTests {
 
     @Test("a session lives through a restart, a loss and a refusal, and stops where it is told to")
     func life() async throws {
-        let script = Self.scripts(
+        let script = Script.each(
             { peer in
                 try await peer.accept()
                 try await peer.send(Self.welcome)
@@ -102,7 +79,7 @@ struct SessionTests {
             try await peer.close(4401, "expired")
             try await peer.gone()
         }
-        let asked = Counter()
+        let asked = Script.Counter()
         let events = try await ScriptedServer.run(script) { url in
             var options = GateConnection.Options()
             options.subprotocol = .raw
@@ -127,7 +104,7 @@ struct SessionTests {
 
     @Test("a ticket is not tried twice")
     func ticket() async throws {
-        let script = Self.scripts({ peer in
+        let script = Script.each({ peer in
             try await peer.accept()
             try await peer.send(Self.welcome)
         })
@@ -143,7 +120,7 @@ struct SessionTests {
 
     @Test("close says goodbye, and the sequence ends with it")
     func close() async throws {
-        let script = Self.scripts({ peer in
+        let script = Script.each({ peer in
             try await peer.accept()
             try await peer.send(Self.welcome)
             _ = try await peer.receive()

@@ -25,7 +25,8 @@ struct GateURLTests {
     @Test(
         "not a URL of a gate",
         arguments: [
-            "", "localhost:8080", "http://h", "wss://h", "ws://", "ws://:80", "ws://h:0", "ws://h:65536", "ws://h:+1",
+            "", "localhost:8080", "http://h", "wss://", "wss://h#f", "ws://", "ws://:80", "ws://h:0", "ws://h:65536",
+            "ws://h:+1",
             "ws://h:", "ws://u:p@h", "ws://h/ws#f", "ws://[::1", "ws://[::1]x", "ws://h\r\nX: y/", "ws://h h",
         ]
     )
@@ -34,10 +35,14 @@ struct GateURLTests {
         #expect(error?.kind == .invalid)
     }
 
-    @Test("TLS is refused in words of its own")
-    func tls() {
-        let error = #expect(throws: GateFailure.self) { try GateURL("wss://h") }
-        #expect(error?.detail.contains("wss://") == true)
+    @Test("wss is a scheme with a port and an origin of its own")
+    func tls() throws {
+        let url = try GateURL("wss://h")
+        #expect(url.isSecure && url.port == 443 && url.authority == "h" && url.origin == "https://h")
+        #expect(try GateURL("wss://h:80").authority == "h:80")
+        #expect(try GateURL("WSS://h").bound(to: "r").isSecure)
+        #expect("\(url)" == "wss://h/ws")
+        #expect(try !GateURL("ws://h").isSecure)
     }
 
     @Test("a resource is bound, and read back")
@@ -54,7 +59,10 @@ struct GateURLTests {
 
     @Test("no secret has a printable form")
     func redaction() throws {
-        let credentials: [GateCredential] = [.token("hush"), .session(id: "hush"), .ticket("hush")]
+        let credentials: [GateCredential] = [
+            .token("hush"), .session(id: "hush"), .ticket("hush"), .subprotocolToken("hush"),
+            .firstMessage(token: "hush"),
+        ]
         let messages: [ClientMessage] = [.refresh(token: "hush"), .authenticate(token: "hush")]
         var text = ""
         dump(credentials, to: &text)
