@@ -83,14 +83,14 @@ extension CompactDecisions {
         } else if head == reference {
             let following = next(reference)
             if following == Self.none {
-                remove(reference, hash, from: \.byID) { $0.hashOfID($1) }
+                byID.remove(reference, hash)
             } else {
                 byID.replace(reference, by: following, hash)
             }
         } else {
             setNext(before(reference, head), next(reference))
         }
-        remove(reference, hashOfEvent(reference), from: \.byEvent) { $0.hashOfEvent($1) }
+        byEvent.remove(reference, hashOfEvent(reference))
         heldAgainst[layout(at: reference).field.rawValue] -= 1
         count -= 1
     }

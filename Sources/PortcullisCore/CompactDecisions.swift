@@ -87,9 +87,9 @@ struct CompactDecisions: Sendable {
             // The table knows the first of the same id alone.
             join(reference, head)
         } else {
-            insert(reference, idHash, into: \.byID) { $0.hashOfID($1) }
+            byID.insert(reference, idHash)
         }
-        insert(reference, eventHash ?? hashOfEvent(reference), into: \.byEvent) { $0.hashOfEvent($1) }
+        byEvent.insert(reference, eventHash ?? hashOfEvent(reference))
         return true
     }
 
@@ -166,31 +166,6 @@ struct CompactDecisions: Sendable {
 // MARK: - Tables
 
 extension CompactDecisions {
-    private mutating func insert(
-        _ reference: Reference,
-        _ hash: Int,
-        into table: WritableKeyPath<CompactDecisions, ReferenceTable>,
-        _ hashOf: (borrowing CompactDecisions, Reference) -> Int
-    ) {
-        // Out of the value while it grows: it asks for the hashes of what it holds.
-        var taken = ReferenceTable()
-        swap(&taken, &self[keyPath: table])
-        taken.insert(reference, hash) { hashOf(self, $0) }
-        swap(&taken, &self[keyPath: table])
-    }
-
-    mutating func remove(
-        _ reference: Reference,
-        _ hash: Int,
-        from table: WritableKeyPath<CompactDecisions, ReferenceTable>,
-        _ hashOf: (borrowing CompactDecisions, Reference) -> Int
-    ) {
-        var taken = ReferenceTable()
-        swap(&taken, &self[keyPath: table])
-        taken.remove(reference, hash) { hashOf(self, $0) }
-        swap(&taken, &self[keyPath: table])
-    }
-
     static func hash(_ field: Identity.Field, _ hash: Int) -> Int {
         hash ^ (field.rawValue &+ 1) &* 0x9E37_79B9_7F4A_7C1
     }
