@@ -52,6 +52,12 @@ public struct Selector: Hashable, Sendable {
         return matchesCredential(identity, from: address)
     }
 
+    /// Whether it could match a connection with that credential, whatever it asks of the connection itself. For a scan of all connections:
+    /// what a selector can ask of one costs more than this answer.
+    public func couldMatch(_ identity: Identity, from address: IPAddress?) -> Bool {
+        !isEmpty && matchesCredential(identity, from: address)
+    }
+
     fileprivate func matchesCredential(_ identity: Identity, from address: IPAddress?) -> Bool {
         for (field, id) in ids where !identity.matches(field, id) { return false }
         if let network {

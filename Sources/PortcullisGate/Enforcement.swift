@@ -85,7 +85,8 @@ extension GateLoop {
     func matching(_ select: Selector, _ except: Selector?, spared: inout Int) -> [UInt32] {
         var slots: [UInt32] = []
         registry.forEachCandidate(select) { slot, identity in
-            guard registry.state(slot) != .condemned else { return }
+            guard registry.state(slot) != .condemned, select.couldMatch(identity, from: lives[Int(slot)].address)
+            else { return }
             let traits = traits(slot)
             guard select.matches(identity, traits) else { return }
             if let except, except.matches(identity, traits) {

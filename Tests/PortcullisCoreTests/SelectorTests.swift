@@ -38,8 +38,14 @@ import Testing
         let alice = Identity(user: "alice")
         let bound = traits(["doc:1": "editor", "doc:2": "viewer"], bound: "doc:1")
         func matches(_ select: Selector) -> Bool {
-            select.matches(alice, bound)
+            let matches = select.matches(alice, bound)
+            // Whoever is passed over by the quick look would not have matched.
+            #expect(!matches || select.couldMatch(alice, from: bound.address))
+            return matches
         }
+        #expect(!Selector(ids: [.user: "bob"], resource: "doc:1").couldMatch(alice, from: bound.address))
+        #expect(!Selector(network: IPNetwork("192.0.3.0/24")).couldMatch(alice, from: bound.address))
+        #expect(!Selector().couldMatch(alice, from: bound.address))
         #expect(matches(Selector(connection: Self.connection)))
         #expect(!matches(Selector(connection: ConnectionID(instance: 7, serial: 8))))
         #expect(matches(Selector(resource: "doc:2")))

@@ -76,6 +76,59 @@ import Testing
         #expect(calls <= count * 2)
     }
 
+    private func revoke(_ number: Int, length: Int = 1) -> LoggedEvent {
+        let select = Selector(ids: [.session: Identifier("\(number)" + String(repeating: "x", count: length))])
+        let key = Identifier("e\(number)")
+        let event = Event(id: key, decision: .revoke(.init(select: select, issuedBefore: .never)))
+        return LoggedEvent(key: key, order: Int64(number), event: event)
+    }
+
+    private func lift(_ numbers: some Sequence<Int>, in standing: inout StandingDecisions) {
+        for number in numbers {
+            standing.apply(.lift(event: Identifier("e\(number)")), event: Identifier("l\(number)"), order: .max)
+        }
+    }
+
+    /// Pages are emptied into the one that is written to, which a search may have passed: what it looks for stays where it is.
+    @Test func whatIsLackingIsNotMovedBehindASearch() {
+        var standing = StandingDecisions()
+        // The first page is given back, and is the one that is written to again when those behind it are full.
+        for number in 0..<6000 { standing.apply(revoke(number)) }
+        lift(0..<2500, in: &standing)
+        for number in 6000..<8500 { standing.apply(revoke(number)) }
+        standing.beginReading()
+        for number in 2500..<8500 where number % 1000 != 0 { standing.apply(revoke(number)) }
+        // Whichever page holds one of them, little else is left in it.
+        lift((2500..<8500).filter { $0 % 1000 != 0 && $0 % 50 != 0 }, in: &standing)
+        var found: [Identifier] = []
+        var (search, calls) = (standing.searchForMissing(), 0)
+        while !search.isOver {
+            found += standing.missing(&search, now: ms(0), rows: 700, copies: 9).map(\.key)
+            calls += 1
+            // The first page is behind.
+            if calls == 4 { for turn in 0..<10 as Range<Int64> { standing.expire(now: ms(turn)) } }
+        }
+        let decisions = found.map(\.description).filter { $0.hasPrefix("e") }
+        #expect(decisions.sorted() == (3...8).map { "e\($0)000" })
+    }
+
+    /// A page that was given back and is used again: a place in it is no beginning of a row any more.
+    @Test func aPageIsGivenBackUnderASearch() {
+        for rows in [1, 8, 21] {
+            var standing = StandingDecisions()
+            for number in 0..<2500 { standing.apply(revoke(number)) }
+            standing.beginReading()
+            var search = standing.searchForMissing()
+            let first = standing.missing(&search, now: ms(0), rows: rows, copies: rows).map(\.key)
+            #expect(first.count == rows)
+            lift(0..<2500, in: &standing)
+            for number in 2500..<3600 { standing.apply(revoke(number, length: 100 + number % 50)) }
+            while !search.isOver {
+                #expect(standing.missing(&search, now: ms(0), rows: 500, copies: 50).isEmpty)
+            }
+        }
+    }
+
     @Test func anotherReadingEndsIt() {
         var standing = StandingDecisions()
         for number in 1...100 { standing.apply(logged(number)) }

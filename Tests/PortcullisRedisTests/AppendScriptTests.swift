@@ -70,6 +70,8 @@ struct LogUnderTest {
     }
 }
 
+let hashOfAToken = String(repeating: "0123456789abcdef", count: 4)
+
 func revokeEvent(_ select: String, _ more: String = "") -> String {
     #"{"v":1,"type":"revoke","select":{\#(select)}\#(more)}"#
 }
@@ -239,7 +241,7 @@ extension AppendScript.Answer {
         (revokeEvent(#""user":"a""#), true), (revokeEvent(#""all":true"#), true),
         (revokeEvent(#""session":"s""#), true),
         (revokeEvent(#""key":"k""#), true), (revokeEvent(#""token":"t""#), false),
-        (revokeEvent(#""token_hash":"00ff""#), false), (revokeEvent(#""user":"a","token":"t""#), false),
+        (revokeEvent(#""token_hash":"\#(hashOfAToken)""#), false), (revokeEvent(#""user":"a","token":"t""#), false),
         (#"{"v":1,"type":"block","select":{"ip":"10.0.0.0/8"}}"#, true),
         (#"{"v":1,"type":"unblock","select":{"user":"a"}}"#, true),
         (#"{"v":1,"type":"reauthenticate","select":{"user":"a"},"within_s":9}"#, true),
