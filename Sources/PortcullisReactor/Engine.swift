@@ -100,7 +100,7 @@ public final class Engine {
     private let waker: Waker
     private let listener: ListeningSocket?
     /// How clients' streams are secured; nil: not at all.
-    private let tls: TLSContext?
+    private var tls: TLSContext?
     private var listening = false
     /// Out of descriptors or memory: accepting is tried again a little later.
     private var isShort = false
@@ -111,6 +111,8 @@ public final class Engine {
     private var free: [UInt32] = []
     private var dead: [(StreamID, Gone)] = []
     private var parked: [StreamID] = []
+    /// Streams that had to stop reading while their session held bytes: no event will tell of those.
+    private var unread: [StreamID] = []
     /// On CLOCK_BOOTTIME, in nanoseconds.
     private var servesUntil = Int64.max
     private var buffer = [UInt8](repeating: 0, count: readSize)
@@ -171,6 +173,7 @@ public final class Engine {
                 handle(linkEvents[index], delegate)
             }
             delegate.linksServed()
+            readOn(delegate)
             var listenerReady = false
             for index in 0..<count {
                 switch clientEvents[index].data.u64 {
@@ -412,7 +415,7 @@ public final class Engine {
         let index = Int(stream.slot)
         guard isKnown(stream), let queue = slots[index].queue else { return watchWriting(stream, false) }
         guard !slots[index].isGoverned || isServing else { return park(stream) }
-        guard queue.flush({ write(index, $0) }) else { return die(stream, broken(index)) }
+        guard queue.flush({ passes(index) ? write(index, $0) : 0 }) else { return die(stream, broken(index)) }
         guard queue.bytes == 0 else { return }
         slots[index].queue = nil
         watchWriting(stream, false)
@@ -455,6 +458,11 @@ public final class Engine {
 
     private var isServing: Bool {
         servesUntil == .max || Clock.boot() < servesUntil
+    }
+
+    /// Whether bytes of the stream may pass now.
+    private func passes(_ index: Int) -> Bool {
+        !slots[index].isGoverned || isServing
     }
 
     /// From here on the stream's bytes pass only while the engine serves; what is sent meanwhile waits.
@@ -516,7 +524,10 @@ public final class Engine {
 
     private func endWriting(_ stream: StreamID) {
         let index = Int(stream.slot)
-        if let tls = slots[index].tls, !tls.sayGoodbye() { return watchWriting(stream, true) }
+        if let tls = slots[index].tls {
+            guard tls.sayGoodbye() else { return watchWriting(stream, true) }
+            watchWriting(stream, false)
+        }
         shutdown(slots[index].descriptor, Int32(SHUT_WR))
     }
 
@@ -535,6 +546,27 @@ public final class Engine {
     }
 
     // MARK: - TLS
+
+    /// Clients that come from here on are secured by another certificate; those that are there keep theirs.
+    public func secureClients(by context: TLSContext) {
+        guard tls != nil, context.isServer else { return }
+        tls = context
+    }
+
+    /// Whether the stream's TLS handshake is not through yet.
+    public func isSecuring(_ stream: StreamID) -> Bool {
+        isKnown(stream) && slots[Int(stream.slot)].state == .securing
+    }
+
+    /// Goes on with those that stopped in the middle of a record.
+    private func readOn(_ delegate: some EngineDelegate) {
+        guard !unread.isEmpty, isServing else { return }
+        let batch = unread
+        unread.removeAll()
+        for stream in batch where isKnown(stream) {
+            if let tls = slots[Int(stream.slot)].tls { readSecured(stream, tls, delegate) }
+        }
+    }
 
     private func handleSecured(_ stream: StreamID, _ flags: UInt32, _ delegate: some EngineDelegate) {
         let index = Int(stream.slot)
@@ -559,15 +591,28 @@ public final class Engine {
         case .awaitsWriting: watchWriting(stream, true)
         case .ended: die(stream, .ended)
         case .broken(let number): die(stream, .failed(number))
-        case .failed(let failure): die(stream, .insecure(failure))
+        case .failed(let failure):
+            discardInput(index)
+            die(stream, .insecure(failure))
         }
     }
 
+    /// Unread bytes would make the close a reset, which may overtake the alert that says why.
+    private func discardInput(_ index: Int) {
+        let descriptor = slots[index].descriptor
+        _ = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT)) }
+    }
+
     private func readSecured(_ stream: StreamID, _ tls: TLSSession, _ delegate: some EngineDelegate) {
+        let index = Int(stream.slot)
         repeat {
+            guard passes(index) else {
+                unread.append(stream)
+                return park(stream)
+            }
             var count = 0
             var end: Gone?
-            records: while count < buffer.count {
+            records: while count < buffer.count, passes(index) {
                 let step = buffer.withUnsafeMutableBytes {
                     tls.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[count...]))
                 }
@@ -590,7 +635,7 @@ public final class Engine {
 
     private func writeSecured(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int? {
         guard let tls = slots[index].tls else { return nil }
-        switch tls.write(bytes) {
+        switch tls.write(bytes, mayGoOn: { passes(index) }) {
         case .done(let count): return count
         case .awaitsReading, .awaitsWriting: return 0
         case .ended, .broken, .failed: return nil
