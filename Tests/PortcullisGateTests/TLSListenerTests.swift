@@ -30,9 +30,10 @@ import Testing
         _ test: GateUnderTest,
         _ user: String,
         _ name: String = "redis.test",
-        raw: Bool = false
+        raw: Bool = false,
+        token: String? = nil
     ) throws -> WebSocketPeer {
-        var headers = ["Authorization: Bearer \(try test.token(user))"]
+        var headers = ["Authorization: Bearer \(try token ?? test.token(user))"]
         if !raw { headers.append("Sec-WebSocket-Protocol: portcullis.v1") }
         return try WebSocketPeer(test.gate.endpoint, headers: headers, securedBy: try certificates.client(name))
     }
@@ -72,22 +73,46 @@ import Testing
         }
     }
 
-    @Test func aRevocationEndsWithAGoodbye() throws {
+    @Test func aRevocationEndsTheStream() throws {
         let test = try gate()
-        let alice = try connect(test, "alice")
-        let (raw, bob) = (try connect(test, "alice", raw: true), try connect(test, "bob"))
+        let token = try test.token("alice")
+        let alice = try connect(test, "alice", token: token)
+        let (raw, bob) = (try connect(test, "alice", raw: true, token: token), try connect(test, "bob"))
         _ = try alice.receive(type: "welcome")
         _ = try bob.receive(type: "welcome")
         try test.publish(#"{"v":1,"type":"revoke","select":{"user":"alice"}}"#)
         #expect(try alice.receive(type: "closing")["code"] as? Int == 4410)
         for peer in [alice, raw] {
             #expect(try peer.receive() == .close(4410, "revoked"))
-            // A stream that ends without close_notify would be an error.
             #expect(try peer.receive() == .end)
         }
-        #expect(try connect(test, "alice", raw: true).status == 401)
+        #expect(try connect(test, "alice", raw: true, token: token).status == 401)
         try test.publish(#"{"v":1,"type":"notify","select":{"user":"bob"},"data":7}"#)
         #expect(try bob.receive(type: "notice")["data"] as? Int == 7)
+    }
+
+    /// close_notify comes behind the close frame, as another program sees it.
+    @Test(arguments: ["-tls1_2", "-tls1_3"]) func aRevocationEndsWithAGoodbye(_ version: String) throws {
+        let test = try gate { $0.reportsAdmissions = true }
+        let lines =
+            ["GET /ws HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+            + [
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Authorization: Bearer \(try test.token("alice"))", "",
+                "",
+            ]
+        let log = certificates.folder.appending(path: "s_client").path
+        let options = "-ign_eof -msg -connect \(test.gate.endpoint) \(version)"
+        let request = lines.joined(separator: "\\r\\n")
+        let client = try Shell.Child("printf '\(request)' | timeout 20 openssl s_client \(options) >\(log)")
+        try test.wait("it is admitted") {
+            test.reports.all.contains { if case .admitted = $0 { true } else { false } }
+        }
+        try test.publish(#"{"v":1,"type":"revoke","select":{"user":"alice"}}"#)
+        _ = client.end()
+        let said = String(decoding: try Data(contentsOf: URL(filePath: log)), as: UTF8.self)
+        // Where the stream is cut there is no alert of the peer's.
+        let goodbye = try #require(said.ranges(of: /<<< TLS.*Alert.*warning close_notify/).first)
+        #expect(said[..<goodbye.lowerBound].contains("revoked"))
     }
 
     /// A close that must wait until the client reads: the goodbye stands behind the close frame, and nothing of the queue before it.

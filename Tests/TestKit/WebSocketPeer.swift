@@ -31,7 +31,7 @@ public final class WebSocketPeer {
     /// Opens a connection and reads the answer to the handshake.
     /// - Parameters:
     ///   - headers: beside those that every handshake has.
-    ///   - tls: how it is secured; nil: not at all. Then the end of the stream is one only behind the gate's goodbye.
+    ///   - tls: how it is secured; nil: not at all.
     public init(
         _ endpoint: Endpoint,
         path: String = "/ws",
