@@ -114,8 +114,10 @@ extension VouchMachine {
         hasReadAll = true
         tellUntold(&actions)
         // The channel told of an entry that the log does not hold (any more): a primary told of it and lost it.
+        // Or nobody wrote it: what a message may cost is bounded. Until then nothing is lacking but in the log.
         let passed = max(open.expects ?? .zero, position ?? .zero)
-        if unread.count > terms.mostUnread || unread.contains(where: { $0 <= passed }) {
+        if now >= nextDoubt, unread.count > terms.mostUnread || unread.contains(where: { $0 <= passed }) {
+            nextDoubt = now + terms.lease
             // With the entry, the version that it gave may be lost; or there never was one.
             actions.append(.forgetVersions)
             readAll(now, &actions)
@@ -160,7 +162,9 @@ extension VouchMachine {
     }
 
     /// The channel brought an entry: enforced at once. Where it does not follow on what is known, something was missed.
-    public mutating func heard(_ entry: LogEntry, now: BootTime) -> [Action] {
+    /// - Parameter latest: the last place that the log can have reached; nil: it is not known. Whoever may publish can name any: one that
+    ///   cannot be is enforced like another, but says nothing about what the log holds.
+    public mutating func heard(_ entry: LogEntry, now: BootTime, latest: LogPosition? = nil) -> [Action] {
         var actions: [Action] = []
         let known = max(position ?? .zero, newestHeard ?? .zero)
         if entry.previous.map({ $0 > known }) ?? true {
@@ -170,11 +174,13 @@ extension VouchMachine {
                 read(now, &actions)
             }
         }
-        newestHeard = max(entry.position, newestHeard ?? .zero)
         let isNew = recent.isNew(entry.key, order: entry.order)
-        // One that stands before the position and is new all the same was not there when the log was read.
-        if isNew || entry.position > position ?? .zero, unread.count <= terms.mostUnread {
-            unread.insert(entry.position)
+        if latest.map({ entry.position <= $0 }) ?? true {
+            newestHeard = max(entry.position, newestHeard ?? .zero)
+            // One that stands before the position and is new all the same was not there when the log was read.
+            if isNew || entry.position > position ?? .zero, unread.count <= terms.mostUnread {
+                unread.insert(entry.position)
+            }
         }
         guard isNew else { return actions }
         actions.insert(.apply([entry.logged], isRead: false), at: 0)

@@ -94,6 +94,8 @@ public struct VouchMachine: Sendable {
     var newestHeard: LogPosition?
     /// Entries that the channel told of and no reading has found yet: one that passes them by shows that the log has lost them.
     var unread: Set<LogPosition> = []
+    /// Not before then is all read anew for what the channel alone has told of.
+    var nextDoubt = BootTime(nanoseconds: .min)
     var epoch: [UInt8]?
     var recent = RecentEvents()
     /// What was read and is told to the loops when the tail is reached: a block that was lifted meanwhile touches nobody.

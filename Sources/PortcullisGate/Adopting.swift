@@ -21,8 +21,9 @@ extension Uplink {
         case .revoke, .block:
             // Its order is not known yet; the log brings it within a moment.
             let logged = LoggedEvent(key: key, order: appended.milliseconds, event: event)
-            shared.standing.withLock { $0.apply(logged, isProvisional: true, isRead: false) }
-            decide(event, key, version: nil, appended: appended, receipt: false)
+            if shared.standing.withLock({ $0.applyBare(logged) }) {
+                decide(event, key, version: nil, appended: appended, receipt: false)
+            }
         default: break
         }
         append(Adoption(event: event, payload: payload, key: key))

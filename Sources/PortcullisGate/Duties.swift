@@ -16,10 +16,9 @@ extension Uplink {
                 nextHeartbeat = now + Milliseconds(1000)
                 beat()
                 appendWaiting()
-                let sessions = sessionsToRead
-                sessionsToRead.removeAll()
-                for session in sessions { readSession(session) }
+                tendFailingSessions()
             }
+            readFailingSessions()
         }
         if now >= nextStatus {
             nextStatus = now + Milliseconds(20)
@@ -151,27 +150,24 @@ extension Uplink {
     private func query(_ id: Identifier, _ select: Selector, _ except: Selector?, _ limit: Int) {
         queries = queries.filter { now.since($0.value.asked) < .seconds(10) }
         guard queries.count < Self.queriesAtOnce, queries[id.description] == nil else { return }
-        queries[id.description] = (0, [], 0, false, now)
+        queries[id.description] = ([], now)
         shared.tellAll(.query(ConnectionQuery(id: id.description, select: select, except: except, limit: limit)))
     }
 
-    func queried(_ id: String, _ rows: [[UInt8]], _ spared: Int, _ more: Bool) {
+    func queried(_ id: String, _ part: QueryPart) {
         guard var known = queries[id] else { return }
-        known.count += 1
-        known.rows += rows
-        known.spared += spared
-        known.more = known.more || more
+        known.parts.append(part)
         queries[id] = known
-        guard known.count == shared.mailboxes.count else { return }
+        guard known.parts.count == shared.mailboxes.count else { return }
         queries[id] = nil
         let answer = JSONBuilder.object { json in
             json.member("node", configuration.node)
             json.name("connections")
             json.array { json in
-                for row in known.rows { json.raw(row) }
+                for part in known.parts where part.count > 0 { json.raw(part.rows) }
             }
-            json.member("spared", Int64(known.spared))
-            json.member("more", known.more)
+            json.member("spared", Int64(known.parts.reduce(0) { $0 + $1.spared }))
+            json.member("more", known.parts.contains { $0.more })
         }
         push(answer, to: keys.reply(Identifier(id)))
     }

@@ -13,25 +13,18 @@ extension GateLoop {
             wantsReceipt: decided.wantsReceipt
         )
         switch decided.decision {
-        case .revoke(let revocation):
-            return close(revocation.select, revocation.except, .revoked, decided, enforced) { slot in
-                self.isCovered(slot, by: revocation, decided)
-            }
-        case .block(let select, let except, _):
-            return close(select, except, .blocked, decided, enforced) { _ in true }
+        case .revoke(let revocation): return close(revocation.select, revocation.except, .revoked, decided, enforced)
+        case .block(let select, let except, _): return close(select, except, .blocked, decided, enforced)
         case .disconnect(let select, let except, let code, let reason):
             let closing = Closing(code: code, reason: reason)
-            return close(select, except, .storeUnavailable, closing, decided, enforced) { _ in true }
-        case .notify(let select, let except, let data):
-            notify(select, except, data, &enforced)
+            return close(select, except, .storeUnavailable, decided, enforced, closing)
+        case .notify(let select, let except, let data): return notify(select, except, data, decided, enforced)
         case .permit(let permit):
             change(permit, decided, &enforced)
         case .reauthenticate(let select, let except, _):
             // Live connections are asked to refresh by a later step; until then one that must authenticate anew is closed, which is stricter.
             let closing = Closing(.expired, detail: decided.message)
-            return close(select, except, .reauthenticationRequired, closing, decided, enforced) { slot in
-                self.mustReauthenticate(slot)
-            }
+            return close(select, except, .reauthenticationRequired, decided, enforced, closing)
         case .unblock, .lift:
             break
         }
@@ -39,13 +32,22 @@ extension GateLoop {
     }
 
     /// The last frame of a decision is written: its receipt can be made.
-    private func done(_ part: Enforced, _ decided: Decided) {
+    func done(_ part: Enforced, _ decided: Decided) {
         var enforced = part
         enforced.microseconds = (Clock.boot() - decided.readAt.nanoseconds) / 1000
         if let uplink {
             uplink.enforced(enforced)
         } else {
             shared.mailboxes[0].post(.enforced(enforced))
+        }
+    }
+
+    /// Whether a decision that closes concerns a connection that its selector matches.
+    func covers(_ slot: UInt32, _ decided: Decided) -> Bool {
+        switch decided.decision {
+        case .revoke(let revocation): isCovered(slot, by: revocation, decided)
+        case .reauthenticate: mustReauthenticate(slot)
+        default: true
         }
     }
 
@@ -103,45 +105,17 @@ extension GateLoop {
         _ outcome: Outcome,
         _ decided: Decided,
         _ enforced: Enforced,
-        where covers: (UInt32) -> Bool
+        _ known: Closing? = nil
     ) {
-        close(select, except, outcome, Closing(outcome, detail: decided.message), decided, enforced, where: covers)
-    }
-
-    /// Closes all that match. They are stopped here and now; their last bytes are written a slice a turn, so that nobody else waits.
-    /// - Parameter outcome: what a handshake that is not through is refused with.
-    private func close(
-        _ select: Selector,
-        _ except: Selector?,
-        _ outcome: Outcome,
-        _ closing: Closing,
-        _ decided: Decided,
-        _ enforced: Enforced,
-        where covers: (UInt32) -> Bool
-    ) {
-        var enforced = enforced
+        let closing = known ?? Closing(outcome, detail: decided.message)
         // Encoded once for all.
         var frames: [2 of [UInt8]] = [[], []]
         closing.append(isVersion1: false, to: &frames[0])
         closing.append(isVersion1: true, to: &frames[1])
-        var stopped: [StreamID] = []
-        for slot in matching(select, except, spared: &enforced.spared) {
-            guard covers(slot) else {
-                enforced.spared += 1
-                continue
-            }
-            enforced.matched += 1
-            enforced.closed += 1
-            if lives[Int(slot)].phase == .asking {
-                refuse(stream(slot), Refusal(outcome, "a decision came during the handshake"))
-            } else if stop(slot, code: closing.code, reason: closing.reason) {
-                stopped.append(stream(slot))
-            }
-        }
-        begin(MassClose(streams: stopped, frames: frames, decision: (decided, enforced)))
+        begin(Walk(.close(decided, outcome, closing, frames: frames), select, except, enforced))
     }
 
-    private func begin(_ mass: MassClose) {
+    func begin(_ mass: MassClose) {
         massCloses.append(mass)
         // One that matches few is done at once, also behind a mass close.
         if mass.streams.count <= Self.closesPerTurn { closeSlice(at: massCloses.count - 1) }
@@ -156,9 +130,9 @@ extension GateLoop {
         begin(MassClose(streams: stopped.map(stream), frames: frames, decision: nil))
     }
 
-    /// Writes the next slice of the oldest mass close.
+    /// Writes the next slice of the oldest mass close that has something to write.
     func closeSlice() {
-        if !massCloses.isEmpty { closeSlice(at: 0) }
+        if let index = massCloses.firstIndex(where: { $0.walk == nil || !$0.streams.isEmpty }) { closeSlice(at: index) }
     }
 
     private func closeSlice(at index: Int) {
@@ -168,7 +142,7 @@ extension GateLoop {
             engine.finish(stream)
         }
         massCloses[index].streams.removeLast(slice.count)
-        guard massCloses[index].streams.isEmpty else { return }
+        guard massCloses[index].streams.isEmpty, massCloses[index].walk == nil else { return }
         if let (decided, enforced) = massCloses.remove(at: index).decision { done(enforced, decided) }
     }
 
@@ -190,15 +164,21 @@ extension GateLoop {
     }
 
     /// From here on nothing that the client sends is acted on, and nothing but the last bytes is written; false where that is so already.
-    private func stop(_ slot: UInt32, code: UInt16, reason: String) -> Bool {
+    func stop(_ slot: UInt32, code: UInt16, reason: String) -> Bool {
         guard lives[Int(slot)].phase == .live, registry.condemn(slot) else { return false }
         lives[Int(slot)].phase = .closing
         lives[Int(slot)].frames = FrameState()
         rooms.leaveAll(slot)
         held[slot] = nil
-        engine.release(stream(slot))
-        // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease.
-        if engine.dropQueue(stream(slot)), !mayServe { engine.close(stream(slot)) }
+        forgetUnread(stream(slot))
+        // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease: such a stream stays
+        // under it, and one that is behind it is closed. The clock is read anew, for the turn may have been long.
+        if engine.dropQueue(stream(slot)) {
+            let isServed = !lives[Int(slot)].isHeld && lease.mayServe(at: BootTime(nanoseconds: Clock.boot()))
+            if !isServed { engine.close(stream(slot)) }
+        } else {
+            engine.release(stream(slot))
+        }
         wheel.set(slot, at: now + configuration.closeDeadline)
         if configuration.reportsAdmissions, let identity = registry.identity(slot) {
             shared.report(.closed(connection: connectionID(slot), user: identity.user, code: code, reason: reason))
@@ -206,15 +186,17 @@ extension GateLoop {
         return true
     }
 
-    private func notify(_ select: Selector, _ except: Selector?, _ data: [UInt8], _ enforced: inout Enforced) {
-        var raw: [UInt8] = []
-        FrameWriter.append(.text, data.span, to: &raw)
-        var notice: [UInt8] = []
-        FrameWriter.append(.text, ServerMessage.notice(data: data).span, to: &notice)
-        for slot in matching(select, except, spared: &enforced.spared) where lives[Int(slot)].phase == .live {
-            enforced.matched += 1
-            push(slot, lives[Int(slot)].isVersion1 ? notice : raw)
-        }
+    private func notify(
+        _ select: Selector,
+        _ except: Selector?,
+        _ data: [UInt8],
+        _ decided: Decided,
+        _ enforced: Enforced
+    ) {
+        var frames: [2 of [UInt8]] = [[], []]
+        FrameWriter.append(.text, data.span, to: &frames[0])
+        FrameWriter.append(.text, ServerMessage.notice(data: data).span, to: &frames[1])
+        begin(Walk(.notify(decided, frames: frames), select, except, enforced))
     }
 
     // MARK: - Permissions
@@ -251,7 +233,7 @@ extension GateLoop {
         _ version: Int64,
         _ reason: String?
     ) {
-        guard mayServe else {
+        guard mayServe(slot) else {
             held[slot, default: HeldMessages()]
                 .change(resource, from: from, to: to, version: version, reason: reason)
             return
@@ -289,5 +271,7 @@ struct MassClose {
     /// For raw connections, and for those that speak `portcullis.v1`.
     let frames: [2 of [UInt8]]
     /// What stopped them and what becomes its receipt; nil where no decision did.
-    let decision: (Decided, Enforced)?
+    var decision: (Decided, Enforced)?
+    /// The walk that finds more of them; nil where all are found.
+    var walk: UInt64?
 }

@@ -4,6 +4,9 @@ import PortcullisWire
 
 /// Connections whose credential comes as their first message (`tokens.sources: first_message`): nothing else is served before it.
 extension GateLoop {
+    /// Frames that may come at once before anybody has vouched for the client: pings, and the message.
+    private static let mostFirstFrames = 64
+
     /// Answers the opening and waits for the credential.
     func awaitFirstMessage(
         _ stream: StreamID,
@@ -28,7 +31,12 @@ extension GateLoop {
     func firstMessageReceived(_ stream: StreamID, _ bytes: Span<UInt8>) {
         let slot = Int(stream.slot)
         var at = 0
+        var frames = 0
         while isCurrent(stream), lives[slot].phase == .authenticating {
+            frames += 1
+            guard frames <= Self.mostFirstFrames else {
+                return refuse(stream, Refusal(.badRequest, "too many frames came before the first message"))
+            }
             switch firstFrameReader.next(bytes, &at, &lives[slot].frames) {
             case .needMore: return
             case .ping(let payload): pong(stream, payload)

@@ -29,6 +29,10 @@ extension Uplink {
             command.machine.proved()
             subscription.machine.proved()
             lastProbe = took
+            // Behind all that it has proved to have come.
+            if configuration.sessions != nil {
+                shared.tellAll(.sessionsProved(at: now + Milliseconds(-took.count - 1)))
+            }
         case .apply(let events, let isRead):
             shared.standing.withLock { standing in
                 for event in events { standing.apply(event, isRead: isRead) }
@@ -37,9 +41,10 @@ extension Uplink {
         case .forgetVersions: shared.tellAll(.versionsLost)
         case .hear:
             isPrimaryNamed = true
-            shared.tellAll(.deaf(false))
-            shared.report(.vouching(position: machine.position?.description ?? "0-0"))
+            // Where there are sentinels they are asked first, by the vouch behind this.
+            if sentinels == nil { hear() } else { awaitsMajority = true }
         case .becomeDeaf(let reason):
+            awaitsMajority = false
             shared.tellAll(.deaf(true))
             shared.report(.notVouching(reason))
         case .vouch(let sentAt): vouch(sentAt)
@@ -52,10 +57,13 @@ extension Uplink {
     /// nobody is admitted, and the lease runs out.
     private func vouch(_ sentAt: BootTime) {
         if let confirmed = primaryConfirmed(sentAt: sentAt) {
-            if !isPrimaryNamed {
-                isPrimaryNamed = true
-                if machine.hears { shared.tellAll(.deaf(false)) }
+            if awaitsMajority {
+                hear()
+            } else if !isPrimaryNamed, machine.hears {
+                shared.tellAll(.deaf(false))
             }
+            awaitsMajority = false
+            isPrimaryNamed = true
             shared.tellAll(.vouched(at: confirmed))
         } else if isPrimaryNamed {
             isPrimaryNamed = false
@@ -63,6 +71,11 @@ extension Uplink {
             shared.report(.notVouching("No majority of the sentinels names the Redis that is followed."))
         }
         confirmed()
+    }
+
+    private func hear() {
+        shared.tellAll(.deaf(false))
+        shared.report(.vouching(position: machine.position?.description ?? "0-0"))
     }
 
     /// Both links stand: Redis tells the present subscriber of the keys that are read from here on.

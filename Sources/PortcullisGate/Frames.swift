@@ -4,22 +4,6 @@ import PortcullisWire
 
 /// What a live connection sends.
 extension GateLoop {
-    func framesReceived(_ stream: StreamID, _ bytes: Span<UInt8>) {
-        let slot = stream.slot
-        heard(slot)
-        var at = 0
-        while isCurrent(stream), lives[Int(slot)].phase == .live {
-            switch frameReader.next(bytes, &at, &lives[Int(slot)].frames) {
-            case .needMore: return
-            case .message(let kind, let payload): messageReceived(slot, kind, payload)
-            case .ping(let payload): pong(stream, payload)
-            case .pong: break
-            case .close(let code, _): closeReceived(slot, code)
-            case .failed(let outcome): condemn(slot, Closing(outcome))
-            }
-        }
-    }
-
     /// One pong may wait: a client that does not read gets no more (RFC 6455, section 5.5.3 allows to answer the last ping only).
     func pong(_ stream: StreamID, _ payload: [UInt8]) {
         guard engine.queued(stream) == 0 else { return }
@@ -29,13 +13,13 @@ extension GateLoop {
     }
 
     /// The client closes: its code goes back to it (RFC 6455, section 5.5.1).
-    private func closeReceived(_ slot: UInt32, _ code: UInt16?) {
+    func closeReceived(_ slot: UInt32, _ code: UInt16?) {
         output.removeAll(keepingCapacity: true)
         FrameWriter.appendClose(code: code, reason: [UInt8]().span, to: &output)
         end(slot, output, code: code ?? 1005, reason: Outcome.bye.rawValue)
     }
 
-    private func messageReceived(_ slot: UInt32, _ kind: MessageKind, _ payload: [UInt8]) {
+    func messageReceived(_ slot: UInt32, _ kind: MessageKind, _ payload: [UInt8]) {
         if configuration.sessions?.touches == true { sessionUsed(slot) }
         guard lives[Int(slot)].isVersion1 else { return relayRaw(slot, kind, payload) }
         guard kind == .text else {
@@ -78,7 +62,7 @@ extension GateLoop {
 
     /// Sends a `portcullis.v1` message about the connection itself. During a freeze it is kept for the thaw.
     func say(_ slot: UInt32, _ message: [UInt8]) {
-        guard mayServe else {
+        guard mayServe(slot) else {
             held[slot, default: HeldMessages()].append(message)
             return
         }
@@ -89,7 +73,7 @@ extension GateLoop {
 
     /// Writes frames to a live connection; one that does not read them is closed. During a freeze they are lost: `missed` says so.
     func push(_ slot: UInt32, _ frames: [UInt8]) {
-        guard lives[Int(slot)].phase == .live, mayServe else { return }
+        guard lives[Int(slot)].phase == .live, mayServe(slot) else { return }
         let stream = stream(slot)
         engine.send(stream, frames)
         if engine.queued(stream) > configuration.sendQueue {

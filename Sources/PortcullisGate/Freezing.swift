@@ -12,6 +12,31 @@ extension GateLoop {
         lease.mayServe(at: now)
     }
 
+    /// Whether bytes of this client pass: one may be held back while the others are served.
+    func mayServe(_ slot: UInt32) -> Bool {
+        !lives[Int(slot)].isHeld && mayServe
+    }
+
+    /// Nothing of a live connection passes from here on; its closing is never held back.
+    func holdBack(_ slot: UInt32) {
+        guard !lives[Int(slot)].isHeld else { return }
+        lives[Int(slot)].heldSince = ticks(now)
+        holdsAny = true
+        engine.hold(stream(slot))
+    }
+
+    /// Ends that: what happened meanwhile is told first, and the time does not count as silence of the client.
+    func letGo(_ slot: UInt32) {
+        guard lives[Int(slot)].isHeld else { return }
+        let span = ticks(now).subtractingClamped(lives[Int(slot)].heldSince)
+        lives[Int(slot)].heldSince = Live.notHeld
+        lives[Int(slot)].heard = lives[Int(slot)].heard.addingClamped(span)
+        engine.resume(stream(slot))
+        putInLine(stream(slot))
+        sayHeld(slot, held.removeValue(forKey: slot))
+        if lives[Int(slot)].phase == .live { setLifeDeadline(slot) }
+    }
+
     /// The view was whole when a question was sent at that time.
     func renewLease(_ sentAt: BootTime) {
         guard lease.renew(sentAt: sentAt, now: BootTime(nanoseconds: Clock.boot())) else { return }
@@ -22,7 +47,9 @@ extension GateLoop {
     func lookAtLease() {
         switch lease.timePassed(now: now) {
         case .nothing: break
-        case .froze: if index == 0 { shared.report(.froze(serves: lease.mode == .bestEffort)) }
+        case .froze:
+            if index == 0 { shared.report(.froze(serves: lease.mode == .bestEffort)) }
+            freeze()
         case .expire:
             if index == 0 { shared.report(.freezeLimitReached) }
             for slot in lives.indices where [.live, .authenticating, .asking].contains(lives[slot].phase) {
@@ -32,24 +59,45 @@ extension GateLoop {
         }
     }
 
+    /// Each connection is held back by itself, so that the thaw can let them go one after the other.
+    private func freeze() {
+        // Whom a thaw has not reached yet is held back still, and what was kept for it is kept.
+        thawing = nil
+        guard lease.mode == .strict else { return }
+        for slot in lives.indices where lives[slot].phase == .live { holdBack(UInt32(slot)) }
+    }
+
     private func thaw(_ span: Milliseconds) {
         if index == 0 { shared.report(.thawed(after: span)) }
         expelled = []
-        guard lease.mode == .strict else { return }
-        let frozenTicks = UInt32(clamping: span.count / 50)
-        let heldBack = held
-        held = [:]
-        for slot in lives.indices where lives[slot].phase == .live {
-            lives[slot].heard = lives[slot].heard.addingClamped(frozenTicks)
-            sayHeld(UInt32(slot), heldBack[UInt32(slot)])
-            guard lives[slot].phase == .live else { continue }
-            setLifeDeadline(UInt32(slot))
+        if lease.mode == .strict { thawing = 0 }
+    }
+
+    /// Lets go a slice of those who are held back; those whose sessions have not been read since wait for that.
+    func thawSlice() {
+        guard let from = thawing else { return }
+        let end = Clock.boot() + Self.share
+        var slot = from
+        while slot < lives.count {
+            defer { slot += 1 }
+            guard lives[slot].isHeld, lives[slot].phase == .live, isSessionProved(UInt32(slot)) else { continue }
+            letGo(UInt32(slot))
+            guard Clock.boot() < end else {
+                thawing = slot + 1
+                return
+            }
         }
+        thawing = nil
+        holdsAny = lives.contains { $0.isHeld && $0.phase == .live }
     }
 
     /// What happened to a connection during the freeze, and that messages on its resources may have been lost.
     private func sayHeld(_ slot: UInt32, _ messages: HeldMessages?) {
         guard lives[Int(slot)].isVersion1 else { return }
+        // It can't be told where it stands: it comes back and reads that.
+        if messages?.isOverfull == true {
+            return condemn(slot, Closing(.cannotVouch, retryAfter: jitteredRetry()))
+        }
         output.removeAll(keepingCapacity: true)
         for (resource, change) in messages?.permissions ?? [:] where change.from != change.to {
             let message = ServerMessage.permission(
@@ -98,11 +146,15 @@ struct HeldMessages {
         var reason: String?
     }
 
-    var permissions: [Identifier: Change] = [:]
+    /// By resource: only where it stands counts.
+    private(set) var permissions: [Identifier: Change] = [:]
+    /// Whether permissions on more resources have changed than are kept.
+    private(set) var isOverfull = false
     private(set) var others: [[UInt8]] = []
 
     /// More are not kept; the oldest go first.
     private static let most = 64
+    private static let mostResources = 256
 
     mutating func append(_ message: [UInt8]) {
         if others.count >= Self.most { others.removeFirst() }
@@ -110,6 +162,12 @@ struct HeldMessages {
     }
 
     mutating func change(_ resource: Identifier, from: Role?, to: Role?, version: Int64, reason: String?) {
+        guard !isOverfull else { return }
+        guard permissions[resource] != nil || permissions.count < Self.mostResources else {
+            isOverfull = true
+            permissions = [:]
+            return
+        }
         let first = permissions[resource].map(\.from) ?? from
         permissions[resource] = Change(from: first, to: to, version: version, reason: reason)
     }

@@ -45,6 +45,7 @@ public final class Gate: Sendable {
                         try GateLoop(index: index, shared: shared, listener: listener).run()
                     } catch {
                         shared.report(.loopFailed("\(error)"))
+                        shared.relaying[index].end()
                         shared.mailboxes[0].post(.drained(loop: index))
                     }
                 }

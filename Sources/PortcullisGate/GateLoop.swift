@@ -49,8 +49,12 @@ final class GateLoop {
     private(set) var wall: WallTime
     private var greatestWall = WallTime(milliseconds: 0)
     let began: BootTime
-    private var mail: [LoopMessage] = []
+    private var mail = Backlog<LoopMessage>()
     private var due: [UInt32] = []
+    /// The slot up to which a thaw has come; nil: there is none.
+    var thawing: Int?
+    /// Whether anybody may be held back.
+    var holdsAny = false
     /// Those who are to be closed because a freeze lasts too long.
     var expelled: [StreamID] = []
     private var drainQueue: [StreamID] = []
@@ -58,7 +62,22 @@ final class GateLoop {
     private var nextDrainSlice = BootTime(nanoseconds: 0)
     /// Closes of decisions that match many, a slice a turn.
     var massCloses: [MassClose] = []
+    /// What other loops have relayed and is still to be delivered.
+    var relayed = Backlog<Relayed>()
+    /// What clients have sent beyond their share of a turn, by slot, and in which order they go on (Unread.swift).
+    var unread: [UInt32: Unread] = [:]
+    var unreadOrder = Backlog<StreamID>()
+    var messagesEnd: Int64 = 0
+    /// Decisions that have not reached everybody yet (Walking.swift), and the leases that wait for them.
+    var walks: [Walk] = []
+    var walksBegun: UInt64 = 0
+    /// Questions that are being answered; they wait for all decisions.
+    var asks: [Walk] = []
+    var leasesBehind = LeasesBehind()
 
+    /// What a turn spends on its mail, in nanoseconds, before the links are read and again behind them. The rest is kept in its order: a
+    /// lease is never taken before the decisions that it covers.
+    private static let mailShare: Int64 = 500_000
     /// Deadlines that are acted on in one turn; the others wait for the next, which comes at once.
     private static let deadlinesPerTurn = 512
 
@@ -90,6 +109,7 @@ final class GateLoop {
     func run() {
         engine.run(self)
         uplink = nil
+        shared.relaying[index].end()
     }
 
     /// Whether a handshake may be judged now. The clock is read anew: no pause of the process gets past it.
@@ -117,26 +137,31 @@ final class GateLoop {
     // MARK: - Mail
 
     private func readMail() {
-        mailbox.drain(into: &mail)
+        mail.fill(from: mailbox)
         guard !mail.isEmpty else { return }
-        let batch = mail
-        mail.removeAll(keepingCapacity: batch.count <= 1024)
-        for message in batch { handle(message) }
+        let end = Clock.boot() + Self.mailShare
+        while let message = mail.popFirst() {
+            handle(message)
+            if Clock.boot() >= end { return }
+        }
     }
 
     private func handle(_ message: LoopMessage) {
         switch message {
         case .decided(let decided): enforce(decided)
         case .vouched(let sentAt):
-            renewLease(sentAt)
+            vouched(sentAt)
             // What other loops relay may stand behind it: `missed` comes first.
             lookAtLease()
         case .deaf(let deaf): lease.isDeaf = deaf
         case .answered(let stream, let answer): answered(stream, answer)
-        case .relayed(let relayed): deliver(relayed, except: nil)
+        // Decisions come first, and what they cut off is not delivered.
+        case .relayed(let message): relayed.append(message)
         case .query(let query): answer(query)
-        case .sessionChanged(let id, let state): sessionChanged(id, state)
-        case .sessionsUncertain: askAboutSessions()
+        case .sessionChanged(let id, let state, let askedAt): sessionChanged(id, state, askedAt: askedAt)
+        case .sessionUnproved(let id): sessionUnproved(id)
+        case .sessionsProved(let at): sessionsProved(at)
+        case .sessionsUncertain: readSessionsAgain()
         case .versionsLost:
             book.resetVersions()
             rooms.resetVersions()
@@ -145,7 +170,7 @@ final class GateLoop {
         case .ordered(let order): obey(order)
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
         case .enforced(let enforced): uplink?.enforced(enforced)
-        case .queried(let id, let rows, let spared, let more): uplink?.queried(id, rows, spared, more)
+        case .queried(let id, let part): uplink?.queried(id, part)
         case .readSession(let session): uplink?.readSession(session)
         case .touchSession(let session, let least): uplink?.touchSession(session, least: least)
         case .drained(let loop): uplink?.loopDrained(loop)
@@ -193,15 +218,20 @@ final class GateLoop {
             lives[Int(slot)].ends = now + expires.since(wall)
         }
         // Frozen time is not the client's: how long it was silent is counted anew at the thaw.
-        if !mayServe { return setFrozenDeadline(slot) }
+        if !mayServe(slot) { return setFrozenDeadline(slot) }
         let intervals: Int64 = lives[Int(slot)].wasPinged ? 2 : 1
         var deadline = quiet + Milliseconds(configuration.heartbeat.count.multipliedClamped(by: intervals))
         if let ends = lives[Int(slot)].ends { deadline = min(deadline, ends) }
         wheel.set(slot, at: deadline)
     }
 
+    /// A moment in wheel ticks since the loop began, rounded down.
+    func ticks(_ time: BootTime) -> UInt32 {
+        UInt32(clamping: max(0, time.since(began).count) / SweepWheel.tick.count)
+    }
+
     func heard(_ slot: UInt32) {
-        lives[Int(slot)].heard = UInt32(clamping: now.since(began).count / 50)
+        lives[Int(slot)].heard = ticks(now)
         lives[Int(slot)].wasPinged = false
     }
 
@@ -211,7 +241,7 @@ final class GateLoop {
             condemn(slot, Closing(.expired))
             return
         }
-        guard mayServe else { return setFrozenDeadline(slot) }
+        guard mayServe(slot) else { return setFrozenDeadline(slot) }
         let silent = now.since(began).count - Int64(lives[Int(slot)].heard) * 50
         if silent >= 2 * configuration.heartbeat.count {
             condemn(slot, Closing(.heartbeatTimeout))
@@ -278,6 +308,7 @@ extension GateLoop: EngineDelegate {
         // Claims are judged by the greatest wall clock seen: a step back revives nothing.
         greatestWall = max(greatestWall, WallTime(milliseconds: Clock.wall()))
         wall = greatestWall
+        walkSlice()
         readMail()
     }
 
@@ -300,6 +331,8 @@ extension GateLoop: EngineDelegate {
         now = BootTime(nanoseconds: Clock.boot())
         lookAtLease()
         sweep()
+        deliverRelayed()
+        beginMessages()
     }
 
     func connected(_ stream: StreamID) {
@@ -335,6 +368,7 @@ extension GateLoop: EngineDelegate {
         leaveThrottle(slot)
         if !boundClients.isEmpty { boundClients[slot] = nil }
         held[slot] = nil
+        if !unread.isEmpty { unread[slot] = nil }
         lives[Int(slot)] = Live()
         connectionCount -= 1
         shared.connections.subtract(1, ordering: .relaxed)
@@ -346,14 +380,24 @@ extension GateLoop: EngineDelegate {
 
     func turnEnded() -> Int32? {
         drainSlice()
+        readOn()
         expelSlice()
         closeSlice()
+        thawSlice()
+        askSlice()
         careForSessions()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
-        if due.count == Self.deadlinesPerTurn || !massCloses.isEmpty || !expelled.isEmpty { return 0 }
+        if due.count == Self.deadlinesPerTurn || hasWorkLeft { return 0 }
+        if hasUnread { return isCongested ? 1 : 0 }
         let idle = wheel.count == 0 && uplink == nil && !isDraining
-        return idle ? -1 : Int32(SweepWheel.tick.count)
+        return idle ? -1 : Int32((isReadingSessions ? SessionCare.shortStep : SweepWheel.tick).count)
+    }
+
+    /// Whether a slice waits for the next turn.
+    private var hasWorkLeft: Bool {
+        !mail.isEmpty || !walks.isEmpty || !asks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty || thawing != nil
+            || !relayed.isEmpty
     }
 
     /// Takes a connection out of the registry and its rooms: the one place where it leaves both.

@@ -25,6 +25,8 @@ final class GateShared: Sendable {
     let knowsRedisTime = Atomic<Bool>(false)
     /// Connections of all loops.
     let connections = Atomic<Int>(0)
+    /// What is on its way to each loop from the others.
+    let relaying: [RelayGauge]
     let requests = Atomic<UInt64>(0)
     let hasWarnedOfCreation = Atomic<Bool>(false)
 
@@ -37,6 +39,7 @@ final class GateShared: Sendable {
         self.configuration = configuration
         self.instance = instance
         self.mailboxes = mailboxes
+        relaying = mailboxes.indices.map { RelayGauge(loop: $0) }
         self.report = report
         var register = KeyRegister()
         keysAtStart = register.enter(configuration.tokens)

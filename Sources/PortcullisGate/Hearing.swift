@@ -1,6 +1,7 @@
 import PortcullisCore
 import PortcullisRedis
 import PortcullisWire
+import Synchronization
 
 /// What Redis pushes: events, what is said to this gate alone, and the keys that have changed.
 extension Uplink {
@@ -26,12 +27,25 @@ extension Uplink {
             switch try ChannelMessage.decode(payload, roles: configuration.roles, trust: trust) {
             case .logged(let entry):
                 try check(entry.logged, behind: machine.position)
-                perform(machine.heard(entry, now: now))
-            case .bare(let event, let payload): bareReceived(event, payload)
+                perform(machine.heard(entry, now: now, latest: latest))
+            case .bare(let event, let payload):
+                // Once adopted it would be refused: it is refused now.
+                if event.decision.isLogged { try checkAge(event, at: shared.redisTime()) }
+                bareReceived(event, payload)
             }
         } catch {
             rejected(error, position: nil)
         }
+    }
+
+    /// How far the log's clock may be ahead of what is known of it.
+    private static let clockLeeway = Milliseconds.seconds(60)
+
+    /// The last place that the log can have reached; nil before Redis has told its time.
+    private var latest: LogPosition? {
+        guard shared.knowsRedisTime.load(ordering: .relaxed) else { return nil }
+        let time = shared.redisTime() + Self.clockLeeway
+        return LogPosition(milliseconds: UInt64(clamping: time.milliseconds), sequence: .max)
     }
 
     private func invalidated(_ changed: [[UInt8]]?) {

@@ -26,6 +26,12 @@ struct Live {
     var wasPinged = false
     /// Whether a message came since its session was renewed last (`sessions.touch`).
     var wasUsed = false
+    /// Whether a server session admitted it.
+    var isOfSession = false
+    /// Since when nothing of it passes, in wheel ticks since the loop began; ``notHeld``: it is not held back.
+    var heldSince = notHeld
+    /// As of when its session is known, in wheel ticks since the loop began.
+    var sessionRead: UInt32 = 0
     /// When its credential ends, by the clock that no step of the wall clock moves.
     var ends: BootTime?
     /// When it was last heard, in wheel ticks since the loop began.
@@ -42,6 +48,12 @@ struct Live {
     var frames = FrameState()
     /// What is kept of a handshake that is not through.
     var pending: PendingHandshake?
+
+    static let notHeld = UInt32.max
+
+    var isHeld: Bool {
+        heldSince != Self.notHeld
+    }
 
     var address: IPAddress? {
         hasAddress ? IPAddress(high: addressHigh, low: addressLow) : nil
@@ -61,6 +73,8 @@ final class PendingHandshake {
     var identity: Identity?
     /// The server session that it presents.
     var session: Identifier?
+    /// When it was asked for.
+    var sessionAsked = BootTime(nanoseconds: 0)
     /// What the session may be bound to.
     var client: BoundClient?
     /// Whether the session knows of a second factor; nil: it does not say.

@@ -73,6 +73,13 @@ extension Uplink {
     /// How far an order may be ahead of Redis' time: many decisions at once run ahead of it by a millisecond each.
     private static let orderAhead = Milliseconds.seconds(3600)
 
+    /// Where events are signed the order is not: an old event under a new order is a repeat, of an `unblock` for instance. A copy that is
+    /// put back is signed as of now and keeps its old order.
+    func checkAge(_ event: Event, at appended: WallTime) throws(EventRejection) {
+        guard configuration.eventKey != nil else { return }
+        guard let signed = event.at, appended <= signed + Self.orderAhead else { throw .wrongTime }
+    }
+
     /// What the script would not have written. An order of the far future would cover all credentials that are ever issued, and outlive
     /// every decision after it.
     /// - Parameter position: an entry of the stream; ids there never go back, whatever Redis' clock does.
@@ -81,7 +88,12 @@ extension Uplink {
         // Entries are applied once, by `i`: under the id of another event this one would hide it.
         guard key.isWellFormed, logged.event.id == nil || logged.event.id == key else { throw .badField("i") }
         if let version = logged.version, !(1...Grant.greatestVersion).contains(version) { throw .badField("version") }
+        // Without one nobody could tell which of two is newer.
+        if case .permit(let permit) = logged.event.decision, logged.version == nil, permit.version == nil {
+            throw .badField("version")
+        }
         guard order >= 0 else { throw .badField("o") }
+        try checkAge(logged.event, at: WallTime(milliseconds: order))
         // Before Redis has told its time there is nothing to hold it against.
         guard shared.knowsRedisTime.load(ordering: .relaxed) else { return }
         let entry = WallTime(milliseconds: position.map { Int64(clamping: $0.milliseconds) } ?? 0)

@@ -14,7 +14,12 @@ enum LoopMessage: Sendable {
     case answered(StreamID, Answer)
     case relayed(Relayed)
     case query(ConnectionQuery)
-    case sessionChanged(Identifier, SessionState)
+    /// A session was read by a question sent at that time.
+    case sessionChanged(Identifier, SessionState, askedAt: BootTime)
+    /// A session could not be read for the length of the lease.
+    case sessionUnproved(Identifier)
+    /// All sessions that were read under tracking are known as of that time.
+    case sessionsProved(at: BootTime)
     /// Sessions that are held here must be read again: what Redis told of them may have been missed.
     case sessionsUncertain
     /// Redis was emptied: the versions of permissions begin anew.
@@ -28,7 +33,7 @@ enum LoopMessage: Sendable {
     // To the first loop only.
     case asked(Question, StreamID, loop: Int)
     case enforced(Enforced)
-    case queried(id: String, rows: [[UInt8]], spared: Int, more: Bool)
+    case queried(id: String, QueryPart)
     case readSession(Identifier)
     /// A session is in use: its time to live begins anew.
     case touchSession(Identifier, least: Milliseconds?)
@@ -122,4 +127,14 @@ struct ConnectionQuery: Sendable {
     let select: Selector
     let except: Selector?
     let limit: Int
+}
+
+/// What one loop answers to a query.
+struct QueryPart: Sendable {
+    /// The connections as JSON objects, with commas between them.
+    var rows: [UInt8] = []
+    var count = 0
+    var spared = 0
+    /// Whether more match than are named.
+    var more = false
 }

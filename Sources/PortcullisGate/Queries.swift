@@ -4,15 +4,34 @@ import PortcullisWire
 
 /// Which connections match a selector, for whoever asks all gates.
 extension GateLoop {
+    /// Begins the answer: it is put together a slice a turn, behind all decisions.
     func answer(_ query: ConnectionQuery) {
-        var spared = 0
-        let slots = matching(query.select, query.except, spared: &spared).filter { lives[Int($0)].phase == .live }
-        let rows = slots.prefix(query.limit).compactMap { row($0) }
-        let more = slots.count > rows.count
+        let nobody = Enforced(serial: 0, event: Identifier(query.id), type: "query", wantsReceipt: false)
+        begin(Walk(.ask(query), query.select, query.except, nobody))
+    }
+
+    /// One that matches: its row stands in the answer where there is room for it.
+    func list(_ slot: UInt32, _ query: ConnectionQuery, _ walk: inout Walk) {
+        guard lives[Int(slot)].phase == .live else { return }
+        walk.enforced.matched += 1
+        guard walk.rowCount < query.limit, let row = row(slot) else { return }
+        if walk.rowCount > 0 { walk.rows.append(UInt8(ascii: ",")) }
+        walk.rows += row
+        walk.rowCount += 1
+    }
+
+    /// All have been looked at.
+    func answered(_ query: ConnectionQuery, _ walk: Walk) {
+        let part = QueryPart(
+            rows: walk.rows,
+            count: walk.rowCount,
+            spared: walk.enforced.spared,
+            more: walk.enforced.matched > walk.rowCount
+        )
         if let uplink {
-            uplink.queried(query.id, rows, spared, more)
+            uplink.queried(query.id, part)
         } else {
-            shared.mailboxes[0].post(.queried(id: query.id, rows: rows, spared: spared, more: more))
+            shared.mailboxes[0].post(.queried(id: query.id, part))
         }
     }
 

@@ -1,6 +1,7 @@
 import PortcullisCore
 import PortcullisReactor
 import PortcullisWire
+import Synchronization
 
 /// Messages between the members of a resource.
 extension GateLoop {
@@ -28,6 +29,7 @@ extension GateLoop {
         )
         deliver(relayed, except: slot)
         for (other, mailbox) in shared.mailboxes.enumerated() where other != index {
+            shared.relaying[other].bytes.add(relayed.weight, ordering: .relaxed)
             mailbox.post(.relayed(relayed))
         }
     }

@@ -21,6 +21,7 @@ extension GateLoop {
     ) throws(Refusal) {
         guard let policy = configuration.sessions else { throw Refusal(.missingCredential, "sessions are off") }
         pending.session = id
+        pending.sessionAsked = now
         if !policy.bind.isEmpty { pending.client = BoundClient(PresentedClient(head, bytes)) }
         wait(stream, bytes, pending)
         ask(.session(id), stream)
@@ -105,6 +106,8 @@ extension GateLoop {
     /// A session was used by the handshake that it admitted.
     func sessionAdmitted(_ slot: UInt32, _ pending: PendingHandshake) {
         guard let id = pending.session, let policy = configuration.sessions else { return }
+        lives[Int(slot)].isOfSession = true
+        lives[Int(slot)].sessionRead = max(lives[Int(slot)].sessionRead, ticks(pending.sessionAsked))
         if let client = pending.client { boundClients[slot] = client }
         if policy.touches { touch(id, least: pending.sessionLife) }
     }

@@ -1,17 +1,22 @@
 import PortcullisCore
 import PortcullisReactor
+import PortcullisTokens
 import PortcullisWire
 import Synchronization
 
 /// Live connections of server sessions, when Redis tells that a session was changed.
 extension GateLoop {
     /// A session was read again: its connections are closed where it has ended, and take over what it says where it goes on.
-    func sessionChanged(_ id: Identifier, _ state: SessionState) {
+    /// - Parameter askedAt: when the question was sent: as of then the session is known.
+    func sessionChanged(_ id: Identifier, _ state: SessionState, askedAt: BootTime) {
         guard let policy = configuration.sessions else { return }
         var slots: [UInt32] = []
         registry.forEach(.session, id) { slot, identity in
             if identity.kind == .session, registry.state(slot) != .condemned { slots.append(slot) }
         }
+        // Many may hold one session: they are stopped at once, and their last bytes written a slice a turn.
+        var ended: [UInt32] = []
+        var expired: [UInt32] = []
         for slot in slots {
             guard let old = registry.identity(slot) else { continue }
             do throws(Refusal) {
@@ -20,6 +25,7 @@ extension GateLoop {
                 let client = boundClients[slot] ?? lives[Int(slot)].pending?.client
                 try checkBinding(new, stream(slot), client, policy)
                 try takeOver(slot, new, policy)
+                sessionProved(slot, askedAt)
             } catch {
                 if error.outcome == .bindingMismatch || error.outcome == .reauthenticationRequired {
                     end(slot, error)
@@ -31,9 +37,11 @@ extension GateLoop {
                     continue
                 }
                 let hasExpired = state == .absent && old.expires.map { $0.since(wall) <= Milliseconds(250) } ?? false
-                condemn(slot, Closing(hasExpired ? .expired : .sessionEnded))
+                if hasExpired { expired.append(slot) } else { ended.append(slot) }
             }
         }
+        if !ended.isEmpty { closeAll(ended, Closing(.sessionEnded)) }
+        if !expired.isEmpty { closeAll(expired, Closing(.expired)) }
     }
 
     /// Refuses a handshake that is not through, or closes the connection.
@@ -45,6 +53,28 @@ extension GateLoop {
         }
     }
 
+    /// Nobody can say what a session holds, for as long as the lease: its connections are closed, and may come back.
+    func sessionUnproved(_ id: Identifier) {
+        var slots: [UInt32] = []
+        registry.forEach(.session, id) { slot, identity in
+            if identity.kind == .session, registry.state(slot) != .condemned { slots.append(slot) }
+        }
+        for slot in slots where lives[Int(slot)].phase == .asking {
+            refuse(stream(slot), Refusal(.storeUnavailable, "the session can't be read"))
+        }
+        closeAll(slots, Closing(.cannotVouch, retryAfter: jitteredRetry()))
+    }
+
+    private func isFresh(_ identity: Identity, _ session: ServerSession, for resource: Identifier) -> Bool {
+        configuration.stepUp.admits(
+            resource,
+            authenticated: identity.authenticated,
+            isMFAVerified: session.isMFAVerified,
+            now: wall,
+            leeway: configuration.tokens.leeway
+        )
+    }
+
     /// The session says something new of the same user.
     private func takeOver(_ slot: UInt32, _ session: ServerSession, _ policy: SessionPolicy) throws(Refusal) {
         var new = session.identity
@@ -52,6 +82,7 @@ extension GateLoop {
         if new.issued == nil, let issued = registry.identity(slot)?.issued {
             new = try lasting(new.dated(issued: issued, expires: new.expires), policy)
         }
+        let signedIn = registry.identity(slot)?.authenticated
         registry.update(slot, new)
         if lives[Int(slot)].phase == .asking {
             lives[Int(slot)].pending?.identity = new
@@ -60,6 +91,8 @@ extension GateLoop {
         }
         if let resource = lives[Int(slot)].resource, configuration.stepUp.marks(resource),
             session.isMFAVerified == false || new.authenticated == nil
+                // What was fresh enough to be admitted may grow old; another sign-in must be fresh itself.
+                || (new.authenticated != signedIn && !isFresh(new, session, for: resource))
         {
             throw Refusal(.reauthenticationRequired, "the session has lost its sign-in")
         }
@@ -92,18 +125,6 @@ extension GateLoop {
             rooms.join(slot, resource, role: role, version: 0)
         } else {
             condemn(slot, Closing(.permissionRevoked))
-        }
-    }
-
-    /// The subscription was renewed: what was told meanwhile is lost, so every session that is held is read again.
-    func askAboutSessions() {
-        guard configuration.sessions != nil else { return }
-        var sessions = Set<Identifier>()
-        registry.forEachCandidate(Selector(all: true)) { _, identity in
-            if identity.kind == .session, let session = identity[.session] { sessions.insert(session) }
-        }
-        for session in sessions {
-            if let uplink { uplink.readSession(session) } else { shared.mailboxes[0].post(.readSession(session)) }
         }
     }
 }

@@ -5,14 +5,35 @@ import PortcullisWire
 /// What Redis answered to the questions of handshakes and about sessions.
 extension Uplink {
     /// A value that cannot be read ends a session; a Redis that is loading or out of memory says nothing about it, and is asked again.
-    func watchedSessionRead(_ id: Identifier, _ value: RESPValue) {
+    func watchedSessionRead(_ id: Identifier, _ value: RESPValue, sentAt: BootTime) {
         // Redis 6 says in front that a script failed.
         if let error = value.errorText, !error.contains("WRONGTYPE ") {
-            if sessionsToRead.count < Self.mostSessionsToRead { sessionsToRead.insert(id) }
+            if sessionsFailing[id] != nil { return }
+            guard sessionsFailing.count < Self.mostSessionsFailing else { return shared.tellAll(.sessionUnproved(id)) }
+            sessionsFailing[id] = sentAt
         } else {
-            shared.tellAll(.sessionChanged(id, session(value)))
+            if !sessionsFailing.isEmpty { sessionsFailing[id] = nil }
+            shared.tellAll(.sessionChanged(id, session(value), askedAt: sentAt))
         }
     }
+
+    /// Once a heartbeat: what could not be read is asked again; what could not be read for the length of the lease counts no more.
+    func tendFailingSessions() {
+        guard !sessionsFailing.isEmpty else { return }
+        for (id, since) in sessionsFailing where now.since(since) >= configuration.lease {
+            sessionsFailing[id] = nil
+            shared.tellAll(.sessionUnproved(id))
+        }
+        if sessionsToRead.isEmpty { sessionsToRead = Array(sessionsFailing.keys) }
+    }
+
+    /// A slice of them a turn.
+    func readFailingSessions() {
+        for id in sessionsToRead.suffix(Self.sessionsAtOnce) { readSession(id) }
+        sessionsToRead.removeLast(min(Self.sessionsAtOnce, sessionsToRead.count))
+    }
+
+    private static let sessionsAtOnce = 64
 
     func session(_ value: RESPValue) -> SessionState {
         switch value {

@@ -12,7 +12,7 @@ final class Uplink {
         case nothing
         case tracking
         case session(Identifier, StreamID, loop: Int)
-        case watchedSession(Identifier)
+        case watchedSession(Identifier, sentAt: BootTime)
         case firstSeen(StreamID, loop: Int)
         case touch
         case token(StreamID, loop: Int)
@@ -73,6 +73,8 @@ final class Uplink {
     var isWaitingForReplicas = false
     /// Whether a majority of the sentinels named this primary when the view was confirmed last; true where there are none.
     var isPrimaryNamed = true
+    /// Whether the channel brings everything again, and the loops have not been told for want of a majority.
+    var awaitsMajority = false
 
     // Probe, heartbeat, receipts, queries (Duties.swift).
     var nextHeartbeat = BootTime(nanoseconds: 0)
@@ -80,14 +82,15 @@ final class Uplink {
     var lastProbe: Milliseconds?
     var serial: UInt64 = 0
     var receipts: [UInt64: (count: Int, sum: Enforced)] = [:]
-    var queries: [String: (count: Int, rows: [[UInt8]], spared: Int, more: Bool, asked: BootTime)] = [:]
+    var queries: [String: (parts: [QueryPart], asked: BootTime)] = [:]
     var unknownEvents = 0
     var drainedLoops = 0
     var goodbye: BootTime?
     var hasSaidGoodbye = false
 
-    /// Sessions whose reading failed, to be read with the next heartbeat.
-    var sessionsToRead: Set<Identifier> = []
+    /// Sessions whose reading failed: since when it does, and which of them are to be read again with this heartbeat.
+    var sessionsFailing: [Identifier: BootTime] = [:]
+    var sessionsToRead: [Identifier] = []
 
     /// The ids behind keys that hold only their hash (`sessions.key`).
     var sessionKeys: SessionKeyBook
@@ -101,7 +104,7 @@ final class Uplink {
     let eventKey: EventKey?
 
     static let channelCount = 3
-    static let mostSessionsToRead = 100_000
+    static let mostSessionsFailing = 100_000
     /// Questions of handshakes that may wait for Redis: what is more is refused, and comes again.
     private static let mostQuestions = 50_000
 
@@ -291,6 +294,9 @@ final class Uplink {
         switch kind {
         case .command:
             isWaitingForReplicas = false
+            // They are read anew when the link stands, as all are.
+            sessionsFailing = [:]
+            sessionsToRead = []
             for ask in pending.abandon() { abandon(ask) }
             perform(machine.commandLost(reason))
         case .subscription:
@@ -378,7 +384,7 @@ final class Uplink {
     /// Reads a session that is held, so that its connections learn what it says now.
     func readSession(_ id: Identifier) {
         guard command.machine.isReady else { return }
-        readSession(id, .watchedSession(id))
+        readSession(id, .watchedSession(id, sentAt: now))
     }
 
     /// Reads under tracking: Redis itself tells when the key is changed, by whatever program.
@@ -412,7 +418,7 @@ final class Uplink {
             // Untracked sessions would outlive their end.
             if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
         case .session(let id, let stream, let loop): sessionRead(id, value, stream, loop: loop)
-        case .watchedSession(let id): watchedSessionRead(id, value)
+        case .watchedSession(let id, let sentAt): watchedSessionRead(id, value, sentAt: sentAt)
         case .firstSeen(let stream, let loop): tell(loop, .answered(stream, time(value)))
         case .touch: touched(value)
         case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))

@@ -6,9 +6,18 @@ public struct RESPError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 /// Turns the bytes of a link into replies: the one owner of a hiredis reader.
+///
+/// hiredis parses; its objects, one allocated for each part of a reply, are not made: a page of the log would be tens of thousands.
 public final class RESPReader {
+    /// What hiredis calls back with, for every part in order.
+    private final class Growing {
+        var reply = RESPReply()
+    }
+
     // Owned: made in init, freed in deinit, never handed out.
     private let reader: UnsafeMutablePointer<redisReader>
+    // hiredis holds an unretained pointer to it for as long as the reader lives, which is not longer than this object.
+    private let growing = Growing()
     private var buffered = 0
 
     /// More bytes than this without a whole reply are an error.
@@ -18,27 +27,55 @@ public final class RESPReader {
     public init?() {
         guard let reader = redisReaderCreateWithFunctions(Self.functions) else { return nil }
         self.reader = reader
+        reader.pointee.privdata = Unmanaged.passUnretained(growing).toOpaque()
     }
 
-    /// hiredis makes room for all elements that an array announces before the first has come: more than these are refused.
+    /// More elements than an array of these are refused: the announcement alone costs the sender nothing.
     private static let mostElements = 4 << 20
 
+    private static func grow(_ task: UnsafePointer<redisReadTask>?) -> Growing? {
+        guard let data = task?.pointee.privdata else { return nil }
+        return Unmanaged<Growing>.fromOpaque(data).takeUnretainedValue()
+    }
+
+    /// hiredis wants an object for each part; any pointer but nil says that there is one.
+    private static func object(_ task: UnsafePointer<redisReadTask>?) -> UnsafeMutableRawPointer? {
+        task?.pointee.privdata
+    }
+
     // Unsafe: written once, here, before any reader has it; hiredis only reads it.
-    nonisolated(unsafe) private static let functions: UnsafeMutablePointer<redisReplyObjectFunctions>? = {
-        guard var own = defaults else { return nil }
-        own.createArray = { task, count in
-            Int(count) <= RESPReader.mostElements ? RESPReader.defaults?.createArray?(task, count) : nil
-        }
+    nonisolated(unsafe) private static let functions: UnsafeMutablePointer<redisReplyObjectFunctions> = {
         let functions = UnsafeMutablePointer<redisReplyObjectFunctions>.allocate(capacity: 1)
+        var own = redisReplyObjectFunctions()
+        own.createString = { task, text, count in
+            guard let task, let growing = RESPReader.grow(task) else { return nil }
+            // `count` bytes stand at `text` for the length of the call.
+            let content = UnsafeRawBufferPointer(start: text, count: max(0, count))
+            switch task.pointee.type {
+            case REDIS_REPLY_STATUS: growing.reply.append(.status, content)
+            case REDIS_REPLY_ERROR: growing.reply.append(.error, content)
+            default: growing.reply.append(.bytes, content)
+            }
+            return RESPReader.object(task)
+        }
+        own.createArray = { task, count in
+            guard Int(count) <= RESPReader.mostElements, let growing = RESPReader.grow(task) else { return nil }
+            growing.reply.append(.array, number: max(0, Int64(count)))
+            return RESPReader.object(task)
+        }
+        own.createInteger = { task, value in
+            guard let growing = RESPReader.grow(task) else { return nil }
+            growing.reply.append(.integer, number: Int64(value))
+            return RESPReader.object(task)
+        }
+        own.createNil = { task in
+            guard let growing = RESPReader.grow(task) else { return nil }
+            growing.reply.append(.null)
+            return RESPReader.object(task)
+        }
+        own.freeObject = { _ in }
         functions.initialize(to: own)
         return functions
-    }()
-
-    /// The functions that hiredis gives a reader, which make `redisReply` objects; it names them nowhere else.
-    private static let defaults: redisReplyObjectFunctions? = {
-        guard let reader = redisReaderCreate() else { return nil }
-        defer { redisReaderFree(reader) }
-        return reader.pointee.fn.pointee
     }()
 
     deinit {
@@ -58,13 +95,18 @@ public final class RESPReader {
 
     /// The next whole reply; nil where more bytes are needed.
     public func next() throws(RESPError) -> RESPValue? {
+        try nextReply()?.value
+    }
+
+    /// The same without an object for each of its parts.
+    public func nextReply() throws(RESPError) -> RESPReply? {
         var raw: UnsafeMutableRawPointer?
         guard redisReaderGetReply(reader, &raw) == REDIS_OK else { throw error() }
-        guard let raw else { return nil }
+        guard raw != nil else { return nil }
         buffered = reader.pointee.len - reader.pointee.pos
-        // The reader makes `redisReply` objects (hiredis' own functions); this one is owned here and freed after the copy.
-        defer { freeReplyObject(raw) }
-        return Self.value(raw.assumingMemoryBound(to: redisReply.self).pointee)
+        let reply = growing.reply
+        growing.reply.clear(reserving: reply)
+        return reply
     }
 
     private func error() -> RESPError {
@@ -72,25 +114,5 @@ public final class RESPReader {
             String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
         }
         return RESPError(description: "Redis sent what is no RESP: \(text.isEmpty ? "out of memory" : text)")
-    }
-
-    /// Copies a reply. The recursion is as deep as hiredis' own stack: nine.
-    private static func value(_ reply: redisReply) -> RESPValue {
-        func bytes() -> [UInt8] {
-            guard let start = reply.str else { return [] }
-            // `len` bytes stand at `str` for every kind of reply that has one.
-            return Array(UnsafeRawBufferPointer(start: start, count: Int(reply.len)))
-        }
-        switch reply.type {
-        case REDIS_REPLY_STRING: return .bytes(bytes())
-        case REDIS_REPLY_STATUS: return .status(bytes())
-        case REDIS_REPLY_ERROR: return .error(String(decoding: bytes(), as: UTF8.self))
-        case REDIS_REPLY_INTEGER: return .integer(reply.integer)
-        case REDIS_REPLY_ARRAY:
-            guard let elements = reply.element else { return .array([]) }
-            // `elements` pointers stand at `element`, each to a reply that the parent owns.
-            return .array((0..<Int(reply.elements)).map { elements[$0].map { value($0.pointee) } ?? .null })
-        default: return .null
-        }
     }
 }

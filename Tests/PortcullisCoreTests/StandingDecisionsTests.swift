@@ -141,6 +141,31 @@ func user(_ id: Identifier) -> Selector {
 }
 
 @Suite struct StandingDecisionsTests {
+    @Test func whatWasOnlyPublishedAndIsInTheLogIsNotTakenUpAnew() {
+        let (now, user) = (WallTime(milliseconds: 10_000), Identifier("alice"))
+        let decision = Decision.revoke(.init(select: Selector(ids: [.user: user]), issuedBefore: .append))
+        func bare(_ id: Identifier?, _ order: Int64) -> LoggedEvent {
+            LoggedEvent(key: id ?? "h:1", order: order, event: Event(id: id, decision: decision))
+        }
+        func revokes(_ standing: StandingDecisions, issued: Int64) -> Bool {
+            let identity = Identity(user: user, issued: WallTime(milliseconds: issued))
+            return standing.verdict(on: identity, from: nil, presented: now, now: now) == .revoked
+        }
+        var standing = StandingDecisions()
+        let isNew = standing.applyBare(bare("b", 1000))
+        // Repeated before the log has it: still a guess.
+        let isStillAGuess = standing.applyBare(bare("b", 1100))
+        standing.apply(bare("b", 1200))
+        let isEnforcedAnew = standing.applyBare(bare("b", 9000))
+        #expect(isNew && isStillAGuess && !isEnforcedAnew)
+        #expect(revokes(standing, issued: 1200))
+        #expect(!revokes(standing, issued: 1201))
+        // An id that is made of the payload does not tell a repetition from a new decision.
+        standing.apply(bare(nil, 1300))
+        let isANewDecision = standing.applyBare(bare(nil, 9000))
+        #expect(isANewDecision)
+    }
+
     static let alice = Identity(user: "alice", issued: ms(1))
 
     @Test func nothingStandsAtFirst() {

@@ -335,6 +335,54 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(gate.page([row(1)], 1050).contains(.vouch(at: boot(ms: 1040))))
     }
 
+    /// A place that the log cannot have reached is forged: the event counts, and the log is not doubted for it.
+    @Test func aPlaceOfTheFutureSaysNothing() {
+        let gate = Vouching()
+        gate.start()
+        let actions = gate.machine.heard(told(99_000, after: 1), now: boot(ms: 30), latest: at(61_000))
+        #expect(actions == [.apply([revocation(99_000)], isRead: false), .tell([revocation(99_000)])])
+        _ = gate.time(1020)
+        #expect(gate.page([row(1)], 1030) == [.vouch(at: boot(ms: 1020))])
+        // What follows is held against what is true: a gap is still one.
+        let next = gate.machine.heard(told(5, after: 4), now: boot(ms: 1040), latest: at(61_000))
+        #expect(next.last == .readPage(from: at(1), count: 2000))
+        // The last place that can be is one like another.
+        let other = Vouching()
+        other.start()
+        _ = other.machine.heard(told(61_000, after: 1), now: boot(ms: 30), latest: at(61_000))
+        _ = other.time(1020)
+        #expect(other.page([row(1)], 1030) == [.forgetVersions, .beginReading, .readStanding(cursor: 0)])
+    }
+
+    /// Forged at a place that can be, again and again: all is read anew once a lease, and the view is confirmed all the while.
+    @Test func doubtCostsOneFullReadingALease() {
+        let gate = Vouching()
+        gate.start()
+        var full: [Int64] = []
+        var vouched: [Int64] = []
+        for now in stride(from: Int64(100), to: 16_000, by: 100) {
+            let forged = 20 + UInt64(now)
+            _ = gate.machine.heard(told(forged, after: 1), now: boot(ms: now), latest: at(1_000_000))
+            var open = gate.time(now)
+            // Whatever is asked is answered within the same moment; the probe too.
+            while let action = open.popLast() {
+                switch action {
+                case .sendProbe(let nonce):
+                    gate.machine.probeInvalidated()
+                    open += gate.probeReturned(nonce, now: boot(ms: now))
+                case .readStanding: open += gate.standing(now)
+                case .readPage: open += gate.page([row(1)], now)
+                case .beginReading: full.append(now)
+                case .vouch: vouched.append(now)
+                default: break
+                }
+            }
+        }
+        #expect(full.count == 3)
+        #expect(zip(full, full.dropFirst()).allSatisfy { $1 - $0 >= 5000 })
+        #expect(zip(vouched, vouched.dropFirst()).allSatisfy { $1 - $0 <= 1200 })
+    }
+
     @Test func aRowThatCannotBeReadIsPassed() {
         let gate = Vouching()
         gate.start()

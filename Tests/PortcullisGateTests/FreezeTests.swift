@@ -50,6 +50,40 @@ import Testing
         #expect(test.reports.all.contains { if case .thawed = $0 { true } else { false } })
     }
 
+    /// The thaw goes from one to the next; freezes come again before and behind it. Nobody is forgotten, and each is told once a thaw that
+    /// something may be missing, before it hears anything.
+    @Test func theThawReachesEverybody() throws {
+        let test = try gate()
+        let peers = try (0..<150).map { try test.connect("user\($0)", editor, path: "/ws/doc:1") }
+        for peer in peers { _ = try peer.receive(type: "welcome") }
+        for round in 1...2 {
+            try test.redis.pause()
+            // Both loops have seen it.
+            try test.wait("the gate is frozen") { test.gate.status.staleness ?? Milliseconds(0) > Milliseconds(1500) }
+            try peers[75].send(text: #"{"type":"publish","resource":"doc:1","data":\#(round)}"#)
+            test.redis.resume()
+            // Who is let go later than the message was sent has missed it, and was told so.
+            for (number, peer) in peers.enumerated() {
+                let first = try peer.receiveMessage()
+                #expect(first["type"] as? String == "missed", "\(number): \(first)")
+            }
+            try test.awaitReady()
+            try peers[75].send(text: #"{"type":"publish","resource":"doc:1","data":"end \#(round)"}"#)
+            for (index, peer) in peers.enumerated() where index != 75 {
+                var seen: [String] = []
+                while seen.last != "end \(round)" {
+                    let message = try peer.receiveMessage()
+                    #expect(message["type"] as? String == "message")
+                    seen.append("\(message["data"] ?? "")")
+                }
+                #expect(seen.count <= 2)
+            }
+            // What waited to be read is read: nothing of it is lost.
+            let again = try test.connect("again\(round)", editor, path: "/ws/doc:1")
+            _ = try again.receive(type: "welcome")
+        }
+    }
+
     @Test func closesEverybodyWhenItLastsTooLong() throws {
         let test = try gate { $0.freezeLimit = .seconds(1) }
         let alice = try test.connect("alice")

@@ -275,7 +275,46 @@ import Testing
         #expect(try carol.receiveClose() == (isExpired ? .close(4401, "expired") : .close(4410, "session_ended")))
     }
 
+    /// A session that signs in anew while it is in use: what it says is held against the rule as at the handshake.
+    @Test func anotherSignInMustBeFreshToo() throws {
+        let test = try GateUnderTest { configuration in
+            configuration.stepUp = StepUp([.init(ResourcePattern("billing:*"), within: .seconds(900))])
+            configuration.defaultRole = configuration.roles.viewer
+        }
+        func session(ago: Int, _ more: String = "") throws {
+            let json = #"{"user_id":"carol","created_at":\#(now - 2_000_000),"auth_time":\#(now - ago)\#(more)}"#
+            try test.redis.ask("SET", "session:s", json, "EX", "600")
+        }
+        try session(ago: 60_000)
+        let carol = try open(test, cookie: "session_id=s", path: "/ws/billing:7")
+        #expect(try outcome(carol) == "welcome carol")
+        try session(ago: 1000)
+        try carol.send(raw: [0x89, 0x80, 0, 0, 0, 0])
+        #expect(try carol.receive() == .pong)
+        try session(ago: 901_000)
+        #expect(try carol.receiveClose() == .close(4403, "reauthentication_required"))
+    }
+
     // MARK: - A store that does not answer
+
+    /// Redis forbids the reading of a session that has changed: it is tried again, and counts no more after the lease.
+    @Test func aSessionThatCannotBeReadIsNotBelieved() throws {
+        let test = try GateUnderTest { $0.lease = .seconds(1) }
+        for id in ["s", "t"] {
+            try test.redis.ask("SET", "session:\(id)", #"{"user_id":"carol","created_at":\#(now)}"#, "EX", "600")
+        }
+        let (carol, other) = (try open(test, cookie: "session_id=s"), try open(test, cookie: "session_id=t"))
+        for peer in [carol, other] { #expect(try outcome(peer) == "welcome carol") }
+        let connection = try BlockingConnection(test.redis.url)
+        let forbidden = ["resetkeys", "~portcullis:*", "~session:t"].map { Array($0.utf8) }
+        _ = try connection.ask([
+            Command("MULTI"), Command("PEXPIRE", "session:s", "500000"),
+            Command([Array("ACL".utf8), Array("SETUSER".utf8), Array("default".utf8)] + forbidden), Command("EXEC"),
+        ])
+        #expect(try carol.receiveClose() == .close(1013, "cannot_vouch"))
+        try other.send(raw: [0x89, 0x80, 0, 0, 0, 0])
+        #expect(try other.receive() == .pong)
+    }
 
     @Test func aSlowStoreAdmitsNobodyAndHoldsNobodyUp() throws {
         let test = try GateUnderTest { $0.handshake = .seconds(1) }

@@ -51,6 +51,33 @@ import Testing
         #expect(try alice.receiveClose() == .close(4410, "revoked"))
     }
 
+    /// Who may append but has no key holds an old event that was signed: it lifts no block that came since. An hour later it counts no more,
+    /// wherever it is put; what keeps the order that it had may be signed later.
+    @Test func anOldEventUnderANewOrderIsRefused() throws {
+        let test = try GateUnderTest { $0.eventKey = secret }
+        let now = Int64(Date().timeIntervalSince1970 * 1000)
+        func write(_ id: String, _ event: String, order: Int64) throws {
+            try test.redis.ask("XADD", "portcullis:log", "*", "e", event, "i", id, "o", "\(order)")
+        }
+        let block = try signed(#"{"v":1,"event":"b","type":"block","select":{"user":"alice"}}"#)
+        let copy = try signed(#"{"v":1,"event":"c","type":"block","select":{"user":"carol"}}"#)
+        let unblock = #"{"v":1,"event":"u","type":"unblock","select":{"user":"alice"}}"#
+        try write("b", block, order: now)
+        try write("c", copy, order: now - 20 * 3_600_000)
+        try test.wait("both stand") { test.gate.status.standing == 2 }
+        let old = try signed(unblock, ago: 3_700_000)
+        try write("u", old, order: now + 1000)
+        try test.publish(old)
+        let entry = #"{"id":"\#(now + 2000)-0","prev":"\#(now)-0","i":"u","o":\#(now + 2000),"event":\#(old)}"#
+        try test.publish(entry)
+        try test.wait("all three are refused") { rejected(test).count >= 3 }
+        #expect(rejected(test) == ["wrong_time", "wrong_time", "wrong_time"])
+        for user in ["alice", "carol"] { #expect(try test.connect(user, raw: true).status == 403) }
+        // Within the hour it counts.
+        try write("u", try signed(unblock, ago: 3_500_000), order: now + 1000)
+        try test.wait("it is lifted") { try test.connect("alice", raw: true).status == 101 }
+    }
+
     @Test func whatWasAdoptedIsSignedStill() throws {
         let redis = try RedisServer()
         var test: GateUnderTest? = try GateUnderTest(redis: redis) { $0.eventKey = secret }

@@ -31,6 +31,68 @@ import Testing
         #expect(try governed.read(count: 1) == [2])
     }
 
+    /// One that is held back passes nothing though the engine serves, through whatever freeze comes meanwhile, until it is resumed.
+    @Test func oneIsHeldBackAlone() async throws {
+        let engine = try engine()
+        defer { engine.stop() }
+        let (held, other) = (try engine.peer(), try engine.peer())
+        try held.write([1])
+        #expect(try held.read(count: 1) == [1])
+        try other.write([1])
+        #expect(try other.read(count: 1) == [1])
+        let stream = try #require(engine.transcript.streams(.accepted).first)
+        await engine.run { engine in
+            engine.serve(until: Clock.boot())
+            engine.hold(stream)
+        }
+        try held.write([2])
+        await engine.run { $0.serve(until: .max) }
+        // Parked, and not let go by the engine's serving again and again.
+        for byte in UInt8(2)..<12 {
+            try other.write([byte])
+            #expect(try other.read(count: 1) == [byte])
+            await engine.run { engine in
+                engine.serve(until: Clock.boot())
+                engine.serve(until: .max)
+            }
+        }
+        #expect(engine.transcript.received(stream) == [1])
+        let queued = await engine.run { engine in
+            engine.send(stream, [3])
+            return engine.queued(stream)
+        }
+        #expect(queued == 1)
+        // Resumed while the engine does not serve, it waits for that.
+        await engine.run { engine in
+            engine.serve(until: Clock.boot())
+            engine.resume(stream)
+        }
+        #expect(engine.transcript.received(stream) == [1])
+        await engine.run { $0.serve(until: .max) }
+        #expect(try held.read(count: 2).sorted() == [2, 3])
+    }
+
+    /// The owner has enough of one stream: it is not read, but written, and read on when the owner wants more.
+    @Test func readingIsPaused() async throws {
+        let engine = try engine()
+        defer { engine.stop() }
+        let (paused, other) = (try engine.peer(), try engine.peer())
+        try paused.write([1])
+        #expect(try paused.read(count: 1) == [1])
+        let stream = try #require(engine.transcript.streams(.accepted).first)
+        await engine.run { $0.pauseReading(stream) }
+        try paused.write([2])
+        for byte in UInt8(1)..<10 {
+            try other.write([byte])
+            #expect(try other.read(count: 1) == [byte])
+        }
+        #expect(engine.transcript.received(stream) == [1])
+        await engine.run { $0.send(stream, [9]) }
+        #expect(try paused.read(count: 1) == [9])
+        await engine.run { $0.resumeReading(stream) }
+        #expect(try paused.read(count: 1) == [2])
+    }
+
     /// What is sent meanwhile waits, in its order, and goes out when the engine serves again.
     @Test func whatIsSentMeanwhileWaits() async throws {
         let engine = try engine()

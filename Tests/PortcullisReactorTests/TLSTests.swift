@@ -185,9 +185,10 @@ import Testing
     }
 
     /// A stream that may not be read any more in the middle of a record goes on behind it, though nothing more comes to say so.
-    @Test func stoppedWithinARecord() async throws {
+    @Test(arguments: [true, false]) func stoppedWithinARecord(byItsOwner: Bool) async throws {
         let server = try EngineUnderTest(tls: try certificates.server()) { engine, stream, told, bytes in
             guard told == .received, bytes.last != 1 else { return }
+            if byItsOwner { return engine.pauseReading(stream) }
             engine.govern(stream)
             engine.serve(until: .min)
         }
@@ -210,7 +211,7 @@ import Testing
             let before = received()
             for _ in 0..<3 { await server.run { _ in } }
             #expect(received() == before)
-            await server.run { $0.serve(until: .max) }
+            await server.run { byItsOwner ? $0.resumeReading(stream) : $0.serve(until: .max) }
             await turn { received() > before }
             #expect(received() > before)
         }

@@ -18,6 +18,9 @@ public struct Mistakes: OptionSet, Sendable {
     public static let positionMovedByChannel = Mistakes(rawValue: 1 << 8)
     public static let copiesWithoutOrder = Mistakes(rawValue: 1 << 9)
 
+    public static let adoptWithoutSeen = Mistakes(rawValue: 1 << 10)
+    public static let heardReplacesRead = Mistakes(rawValue: 1 << 11)
+
     public static let all: [(name: String, mistake: Mistakes)] = [
         ("check before register", .checkBeforeRegister),
         ("publish before append", .publishBeforeAppend),
@@ -29,5 +32,7 @@ public struct Mistakes: OptionSet, Sendable {
         ("lease checked by the timer only", .leaseCheckedByTimerOnly),
         ("position moved by the channel", .positionMovedByChannel),
         ("copies without o", .copiesWithoutOrder),
+        ("adopt without the seen check", .adoptWithoutSeen),
+        ("heard replaces read", .heardReplacesRead),
     ]
 }

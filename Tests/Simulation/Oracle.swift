@@ -16,8 +16,12 @@ final class Oracle {
             case unblock
         }
 
-        let logged: LoggedEvent
-        let effect: Effect
+        var logged: LoggedEvent
+        private(set) var effect: Effect
+        /// By gate: up to where an event that was only published reaches there, until the gate knows its order.
+        var guesses: [Int: (upTo: Int64, until: Int64)] = [:]
+        /// Whether it was only published, and is to be adopted.
+        var isBare = false
         /// The user or the token that it names.
         let name: Identifier
         /// When Redis had it for good: the acknowledgement, or, where Redis lost it, when it was put back. `.max`: lost.
@@ -43,6 +47,19 @@ final class Oracle {
             self.since = since
         }
 
+        /// The log has it, with this order.
+        func ordered(_ order: Int64) {
+            logged = LoggedEvent(key: logged.key, order: order, event: logged.event)
+            if case .revoke(.some) = effect { effect = .revoke(upTo: WallTime(milliseconds: order)) }
+        }
+
+        /// Whether it reaches a credential at a gate that may still guess its order.
+        func mayCover(_ identity: Identity, _ presented: WallTime, _ gate: SimGate) -> Bool {
+            if covers(identity, presented) { return true }
+            guard let guess = guesses[gate.number], guess.until >= gate.world.now else { return false }
+            return identity.wasIssued(upTo: WallTime(milliseconds: guess.upTo), presented: presented)
+        }
+
         func covers(_ identity: Identity, _ presented: WallTime) -> Bool {
             switch effect {
             case .revoke(let upTo): identity.wasIssued(upTo: upTo, presented: presented)
@@ -61,6 +78,8 @@ final class Oracle {
     private var unlearnt: [[Entry]] = []
     /// By gate: what its present process has learnt.
     private var learnt: [[Identifier: Int64]] = []
+    /// By gate: the events that its present process has heard and that were only published.
+    private var heardBare: [Set<Identifier>] = []
     private(set) var violation: String?
     private(set) var passes = 0
     private(set) var admissions = 0
@@ -70,6 +89,7 @@ final class Oracle {
         self.world = world
         learnt = Array(repeating: [:], count: gates)
         unlearnt = Array(repeating: [], count: gates)
+        heardBare = Array(repeating: [], count: gates)
     }
 
     private func violated(_ sentence: @autoclosure () -> String) {
@@ -81,6 +101,8 @@ final class Oracle {
     func appended(_ logged: LoggedEvent, given: Int64?) {
         world.tell("appended \(logged.event.decision.type) \(logged.key) with o \(logged.order)")
         if let entry = known[logged.key] {
+            if given == nil, entry.since != .max { violated("adopted twice: \(name(entry))") }
+            if entry.isBare, entry.since == .max { adopted(entry, logged.order) }
             // A copy: it came back. What counts is the order that it had.
             if entry.since == .max { entry.since = world.now }
             return
@@ -98,10 +120,50 @@ final class Oracle {
         for gate in unlearnt.indices { unlearnt[gate].append(entry) }
     }
 
+    /// An event is only published: the log does not hold it yet.
+    func published(_ logged: LoggedEvent) {
+        guard let entry = Entry(logged, since: .max) else { return }
+        entry.isBare = true
+        known[logged.key] = entry
+        entries.append(entry)
+        naming[entry.name, default: []].append(entry)
+        for gate in unlearnt.indices { unlearnt[gate].append(entry) }
+    }
+
+    /// A gate enforces what was only published, under an order that it guesses.
+    func guessed(_ gate: SimGate, _ key: Identifier, _ order: Int64) {
+        known[key]?.guesses[gate.number] = (order, .max)
+        heardBare[gate.number].insert(key)
+        learnt(gate, key)
+    }
+
+    /// A gate knows the order in the log of what it had guessed; what it said to its loops before is on its way.
+    func replacedGuess(_ gate: SimGate, _ key: Identifier) {
+        guard let guess = known[key]?.guesses[gate.number], guess.until == .max else { return }
+        known[key]?.guesses[gate.number]?.until = world.now + 10
+    }
+
+    private func adopted(_ entry: Entry, _ order: Int64) {
+        guard entry.logged.order != order else { return }
+        entry.ordered(order)
+        // What was learnt was another order.
+        for gate in learnt.indices where learnt[gate].removeValue(forKey: entry.logged.key) != nil {
+            unlearnt[gate].append(entry)
+        }
+    }
+
     /// The decisions against somebody.
     private func against(_ identity: Identity, _ presented: WallTime) -> [Entry] {
-        let all = (naming[identity.user] ?? []) + (identity[.token].flatMap { naming[$0] } ?? [])
-        return all.filter { $0.covers(identity, presented) }
+        naming(identity).filter { $0.covers(identity, presented) }
+    }
+
+    /// The decisions that a gate may hold to be against somebody.
+    private func mayBeAgainst(_ identity: Identity, _ presented: WallTime, _ gate: SimGate) -> [Entry] {
+        naming(identity).filter { $0.mayCover(identity, presented, gate) }
+    }
+
+    private func naming(_ identity: Identity) -> [Entry] {
+        (naming[identity.user] ?? []) + (identity[.token].flatMap { naming[$0] } ?? [])
     }
 
     /// Redis' data was replaced by other data.
@@ -118,6 +180,8 @@ final class Oracle {
 
     func forgot(_ gate: SimGate) {
         learnt[gate.number] = [:]
+        heardBare[gate.number] = []
+        for entry in entries where entry.isBare { entry.guesses[gate.number] = nil }
         unlearnt[gate.number] = entries
     }
 
@@ -175,7 +239,7 @@ final class Oracle {
         _ presented: WallTime,
         _ verdict: StandingDecisions.Verdict
     ) {
-        let isRight = against(identity, presented).contains { mayStillCount($0, gate) }
+        let isRight = mayBeAgainst(identity, presented, gate).contains { mayStillCount($0, gate) }
         if !isRight { violated("G6: gate \(gate.number) refused \(identity.user) as \(verdict) without reason") }
     }
 
@@ -191,7 +255,7 @@ final class Oracle {
             guard let entry = known[key] else {
                 return violated("G7: gate \(gate.number) kicked somebody for \(key), which no log holds")
             }
-            let matches = against(connection.identity, connection.presented).contains { $0 === entry }
+            let matches = mayBeAgainst(connection.identity, connection.presented, gate).contains { $0 === entry }
             if !matches || !mayStillCount(entry, gate) {
                 violated("G6: gate \(gate.number) closed \(connection.identity.user) for \(name(entry)) without reason")
             }
@@ -222,6 +286,12 @@ final class Oracle {
         for gate in world.gates {
             if !gate.machine.hears || gate.loops.contains(where: { !$0.lease.mayAdmit(at: gate.boot) }) {
                 violated("gate \(gate.number) does not recover")
+            }
+            if gate.lastFullReading > max(World.ends - World.lease / 2, gate.lastFault + World.lease) {
+                violated("gate \(gate.number) reads everything again and again")
+            }
+            for key in heardBare[gate.number] where !world.primary.has(key) {
+                violated("gate \(gate.number) heard \(key), which no log ever took")
             }
             for entry in entries where learnt[gate.number][entry.logged.key] != nil {
                 if entry.endedBy == nil, !world.primary.has(entry.logged.key) {

@@ -44,9 +44,15 @@ final class RedisModel {
 
     /// The script. Whatever could fail does so before anything is written.
     /// - Returns: the order; nil where it failed.
-    func append(_ event: Event, key: Identifier, order given: Int64?, fails: Bool = false) -> Int64? {
+    func append(
+        _ event: Event,
+        key: Identifier,
+        order given: Int64?,
+        fails: Bool = false,
+        looksAtSeen: Bool = true
+    ) -> Int64? {
         guard !isDown, !isDemoted else { return nil }
-        if let known = seen[key], given == nil || log.contains(where: { $0.position == known.position }) {
+        if looksAtSeen, let known = seen[key], given == nil || log.contains(where: { $0.position == known.position }) {
             return known.order
         }
         let order = given ?? max(world.now, self.order + 1)
@@ -88,7 +94,18 @@ final class RedisModel {
     }
 
     private func publish(_ entry: LogEntry) {
-        for link in subscribers where link.isOpen {
+        publish { gate in
+            gate.channelPosition = max(gate.channelPosition, entry.position)
+            gate.heard(entry)
+        }
+    }
+
+    /// Whatever is published, to all who listen.
+    /// - Returns: how many those are.
+    @discardableResult
+    func publish(_ act: @escaping (SimGate) -> Void) -> Int {
+        let told = subscribers.filter(\.isOpen)
+        for link in told {
             let gate = link.gate
             if link.dropsPublished > 0 {
                 link.dropsPublished -= 1
@@ -97,12 +114,10 @@ final class RedisModel {
             }
             let copies = link.duplicatesPublished ? 2 : 1
             for _ in 0..<copies {
-                link.toGate(reorders: link.reordersPublished) {
-                    gate.channelPosition = max(gate.channelPosition, entry.position)
-                    gate.perform(gate.machine.heard(entry, now: gate.boot))
-                }
+                link.toGate(reorders: link.reordersPublished) { act(gate) }
             }
         }
+        return told.count
     }
 
     /// Every link to it breaks, as when the process ends.

@@ -17,6 +17,10 @@ final class SimGate {
     var pausedUntil: Int64 = 0
     private var inbox: [() -> Void] = []
     var isAlive = true
+    /// Events that were only published, until the log is known to hold them.
+    var adoptions = SimAdoptions()
+    /// When it last began to read everything.
+    private(set) var lastFullReading: Int64 = 0
 
     // For the mistakes and for the oracle.
     var channelPosition = LogPosition.zero
@@ -70,6 +74,7 @@ final class SimGate {
         subscription?.close()
         (command, subscription) = (nil, nil)
         inbox = []
+        adoptions = SimAdoptions()
         for loop in loops { loop.dropAll() }
         machine = VouchMachine(World.terms)
         standing = StandingDecisions()
@@ -121,6 +126,7 @@ final class SimGate {
 
     private func timers() {
         perform(machine.timePassed(now: boot, random: world.random.next()))
+        offerWaiting()
         for loop in loops {
             loop.readMail()
             loop.timers()
@@ -183,6 +189,7 @@ final class SimGate {
         guard let link = link(kind) else { return }
         link.close()
         if kind == .command { command = nil } else { subscription = nil }
+        if kind == .command { adoptions.linkLost() }
         retry(kind)
     }
 
@@ -202,7 +209,9 @@ final class SimGate {
         case .makeEpoch:
             guard let command else { return }
             command.toRedis { command.server.setEpoch() }
-        case .beginReading: standing.beginReading()
+        case .beginReading:
+            lastFullReading = world.now
+            standing.beginReading()
         case .readStanding(let cursor): readStanding(Int(cursor))
         case .readPage(let from, let count): readPage(from, count)
         case .sendProbe(let nonce): sendProbe(nonce)
@@ -210,8 +219,10 @@ final class SimGate {
         case .forgetVersions, .readSessions: break
         case .apply(let events, let isRead):
             for event in events {
-                standing.apply(event, isRead: isRead)
+                let replaces = world.mistakes.contains(.heardReplacesRead)
+                standing.apply(event, isRead: isRead || replaces)
                 world.oracle.learnt(self, event.key)
+                world.oracle.replacedGuess(self, event.key)
             }
         case .tell(let events):
             let now = WallTime(milliseconds: world.now)
@@ -240,7 +251,7 @@ final class SimGate {
         }
     }
 
-    private func post(_ mail: SimLoop.Mail) {
+    func post(_ mail: SimLoop.Mail) {
         for loop in loops { loop.post(mail) }
     }
 

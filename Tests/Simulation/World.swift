@@ -29,7 +29,9 @@ final class World {
     private(set) var now: Int64 = 0
     /// Counts the tokens that were signed.
     var serial = 0
-    private var decisions = 0
+    var decisions = 0
+    /// Whether events are also only published, and forged ones as well: in a share of the worlds.
+    let publishesBare: Bool
 
     var gates: [SimGate] = []
     var clients: [SimClient] = []
@@ -42,6 +44,7 @@ final class World {
     init(seed: UInt64, mistakes: Mistakes, trace: ((String) -> Void)? = nil) {
         self.mistakes = mistakes
         self.trace = trace
+        publishesBare = seed % 4 == 3
         random = SeededGenerator(seed: seed)
         redis = RedisModel(self)
         let count = Int(pick(1...2))
@@ -82,6 +85,7 @@ final class World {
         for gate in gates { gate.start() }
         at(pick(200...600)) { [self] in decideOften() }
         at(500) { troubled.next() }
+        if publishesBare { at(pick(300...700)) { [self] in publishOften() } }
         at(50) { [self] in listen() }
         while oracle.violation == nil, let (time, act) = schedule.next(), time < Self.ends {
             now = time
