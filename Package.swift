@@ -142,7 +142,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis", "PortcullisTokens",
+                "CLinux", "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis",
+                "PortcullisTokens",
                 "PortcullisWire", "TestKit",
             ],
             path: "Tests/Integration",

@@ -35,6 +35,26 @@ static inline int portcullis_tls_set_up(SSL_CTX *context) {
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 }
 
+static inline int portcullis_tls_least_version(SSL_CTX *context, int version) {
+    return SSL_CTX_set_min_proto_version(context, version);
+}
+
+// Whether the certificates that a context shows, its own and those behind it, count now: 0; 1: one has expired; 2: one does not count yet;
+// 3: there is none.
+static inline int portcullis_tls_validity(SSL_CTX *context) {
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(context, &chain);
+    int count = chain == NULL ? 0 : sk_X509_num(chain);
+    for (int index = -1; index < count; index++) {
+        X509 *certificate = index < 0 ? SSL_CTX_get0_certificate(context) : sk_X509_value(chain, index);
+        if (certificate == NULL) return 3;
+        // 0 is an error: a time that cannot be read.
+        if (X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0) return 1;
+        if (X509_cmp_current_time(X509_get0_notBefore(certificate)) >= 0) return 2;
+    }
+    return 0;
+}
+
 // Why an operation failed, as a number: of OpenSSL's own or of the system's.
 static inline int portcullis_error_reason(unsigned long code) { return ERR_GET_REASON(code); }
 

@@ -23,10 +23,16 @@ struct CommonOptions: ParsableArguments {
 
     /// The settings: file, environment, these flags and more.
     func settings(_ more: [String: String?] = [:]) throws -> Settings {
+        try reader(more)()
+    }
+
+    /// Reads the settings as often as it is called: the file as it is by then, environment and flags as they are now.
+    func reader(_ more: [String: String?] = [:]) -> @Sendable () throws -> Settings {
         var flags = more.compactMapValues { $0 }
         flags["redis.url"] = redis
         flags["state_dir"] = stateDir
-        return try Settings.load(file: config, environment: ProcessInfo.processInfo.environment, flags: flags)
+        let (file, environment) = (config, ProcessInfo.processInfo.environment)
+        return { [flags] in try Settings.load(file: file, environment: environment, flags: flags) }
     }
 
     /// The state directory of these settings.

@@ -7,7 +7,8 @@ struct Serve: AsyncParsableCommand {
         abstract: "Run a gate.",
         discussion: """
             Without --redis it starts a redis-server of its own in the state directory, and without a key option it makes an HMAC \
-            secret there: `portcullis serve` alone is a working gate. SIGTERM ends it in order.
+            secret there: `portcullis serve` alone is a working gate. SIGTERM ends it in order, SIGHUP reads the \
+            configuration again.
             """
     )
 
@@ -38,12 +39,12 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "What becomes of raw messages: rooms, echo or off (rooms).") var relay: String?
 
     func run() async throws {
-        let settings = try common.settings([
+        let read = common.reader([
             "listen": listen, "admin": admin, "tokens.secret_file": jwtSecretFile, "tokens.key_file": jwtKey,
             "tokens.jwks": jwks, "tokens.issuer": issuer, "tokens.audience": audience,
             "loops": loops.map(String.init), "node": node, "relay": relay,
             "tls.certificates.default.certificate": tlsCertificate, "tls.certificates.default.key": tlsKey,
         ])
-        try await GateServer.run(settings, environment: ProcessInfo.processInfo.environment)
+        try await GateServer.run(read(), environment: ProcessInfo.processInfo.environment, reread: read)
     }
 }

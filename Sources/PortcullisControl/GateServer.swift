@@ -13,8 +13,15 @@ public enum GateServer {
 
     /// Runs until SIGTERM or SIGINT. Whatever stops the start leaves nothing behind.
     ///
+    /// - Parameter reread: reads the settings again as they were read for this, from the same file, environment and flags: at SIGHUP.
     /// - Throws: ``StartupError``, or ``RedisUnreachable`` where Redis does not answer within 5 s or refuses the gate.
-    public static func run(_ settings: Settings, environment: [String: String]) async throws {
+    public static func run(
+        _ settings: Settings,
+        environment: [String: String],
+        reread: @escaping @Sendable () throws -> Settings
+    ) async throws {
+        // Until somebody listens to them they would end the process.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
         let log = ConsoleLog(level: settings.log.level, format: settings.log.format)
         log.bootstrap()
         let logger = Logger(label: "portcullis")
@@ -89,20 +96,43 @@ public enum GateServer {
             await embedded?.stop()
             throw error
         }
-        services.append(gate)
-        if let keys { services.append(keys) }
+        // They end in the reverse order: readiness is asked to the last.
         services.append(
             AdminListener(address: settings.admin, logger: logger) { [status = gate.gate] in status.status.report }
         )
+        if let keys { services.append(keys) }
+        services.append(gate)
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map { .init(service: $0) },
-                gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: quiet
             )
         )
+        let reloader = GateReloader(
+            settings,
+            .init(gate: gate.gate, keys: keys, redis: redis, state: state, log: log, logger: logger),
+            read: reread
+        )
+        let manager = ServiceManager(environment: environment)
+        let ends = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let care: [Task<Void, Never>] = [
+            Task { [gate = gate.gate] in await manager?.follow(gate) },
+            Task {
+                await GateSignals.reload(hangups) {
+                    guard let manager else { return reloader.reload() }
+                    manager.whileReloading { reloader.reload() }
+                }
+            },
+            Task {
+                await GateSignals.end(ends, logger) {
+                    manager?.stopping()
+                    await group.triggerGracefulShutdown()
+                }
+            },
+        ]
+        defer { for task in care { task.cancel() } }
         try await group.run()
     }
 }

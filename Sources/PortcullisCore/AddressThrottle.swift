@@ -38,9 +38,8 @@ public struct AddressThrottle: Sendable {
         /// - Parameter address: nil for a unix socket: all of them are one source.
         public func source(_ address: IPAddress?) -> Source? {
             guard failuresPerMinute > 0 || handshakesPerSecond > 0 || connections > 0 else { return nil }
-            guard let address else { return throttlesPrivate ? Source(high: 0, low: 0) : nil }
-            guard throttlesPrivate || !address.isPrivate else { return nil }
-            return Source(address)
+            guard throttlesPrivate || address.map({ !$0.isPrivate }) ?? false else { return nil }
+            return Source(of: address)
         }
     }
 
@@ -57,6 +56,11 @@ public struct AddressThrottle: Sendable {
         public init(_ address: IPAddress) {
             self.init(high: address.high, low: address.isV4 ? address.low : 0)
         }
+
+        /// - Parameter address: nil for a unix socket.
+        public init(of address: IPAddress?) {
+            if let address { self.init(address) } else { self.init(high: 0, low: 0) }
+        }
     }
 
     public enum Verdict: Equatable, Sendable {
@@ -69,8 +73,8 @@ public struct AddressThrottle: Sendable {
 
     public static let standardCapacity = 65_536
 
-    public let limits: Limits
-    public let capacity: Int
+    public private(set) var limits: Limits
+    public private(set) var capacity: Int
     private var places: [Source: UInt32] = [:]
     private var entries: [Entry] = []
     private var free: [UInt32] = []
@@ -81,6 +85,12 @@ public struct AddressThrottle: Sendable {
     public init(limits: Limits, capacity: Int = standardCapacity) {
         self.limits = limits
         self.capacity = max(1, min(capacity, Int(UInt32.max) - 1))
+    }
+
+    /// Other limits hold from here on; what was counted stays. The capacity only grows.
+    public mutating func change(_ limits: Limits, capacity: Int) {
+        self.limits = limits
+        self.capacity = max(self.capacity, min(capacity, Int(UInt32.max) - 1))
     }
 
     /// How many sources are known.

@@ -5,7 +5,7 @@ import Synchronization
 
 /// The data plane: it holds the connections, follows Redis, and cuts off whom a decision names.
 public final class Gate: Sendable {
-    private let shared: GateShared
+    let shared: GateShared
     private let threads: Mutex<[LoopThread]>
     /// Where clients connect to; the port is the one that the kernel chose where 0 was asked for.
     public let endpoint: Endpoint

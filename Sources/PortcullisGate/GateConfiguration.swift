@@ -9,6 +9,8 @@ public import PortcullisWire
 public struct GateConfiguration: Sendable {
     /// Where clients connect to; port 0: the kernel chooses.
     public var listen: Endpoint
+    /// How clients' connections are secured; nil: not at all.
+    public var tls: TLSContext?
     /// How many loops, each a thread with a listener of its own.
     public var loops: Int
     /// The gate's name among the gates of one Redis.
@@ -69,6 +71,7 @@ public struct GateConfiguration: Sendable {
 
     public init(listen: Endpoint, loops: Int, node: String, redis: RedisURL, tokens: TokenPolicy) {
         self.listen = listen
+        self.tls = nil
         self.loops = max(1, loops)
         self.node = node
         self.version = "0"

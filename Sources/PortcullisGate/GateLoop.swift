@@ -9,7 +9,8 @@ import Synchronization
 final class GateLoop {
     let index: Int
     let shared: GateShared
-    let configuration: GateConfiguration
+    /// As it was at the start, but for what a reload changes (``Reloadable``).
+    var configuration: GateConfiguration
     let engine: Engine
     let mailbox: Mailbox<LoopMessage>
     /// Loop 0 alone holds the links to Redis.
@@ -19,9 +20,9 @@ final class GateLoop {
     var keysInForce: KeysInForce
     var head = RequestHead()
     var json = StrictJSON(maximumDepth: 32)
-    let frameReader: FrameReader
+    var frameReader: FrameReader
     /// For connections that nobody has vouched for yet: they may send a token, and no more.
-    let firstFrameReader: FrameReader
+    var firstFrameReader: FrameReader
     /// Verifies signed session cookies; nil where they are not signed.
     let cookieContext: HMACContext?
     /// Whom the sessions of live connections were presented by, where `sessions.bind` asks for it.
@@ -85,17 +86,12 @@ final class GateLoop {
         self.shared = shared
         configuration = shared.configuration
         mailbox = shared.mailboxes[index]
-        engine = try Engine(waker: mailbox.waker, listener: listener)
+        engine = try Engine(waker: mailbox.waker, listener: listener, tls: configuration.tls)
         engine.serve(until: .min)
         keysInForce = shared.keysAtStart
         verifier = TokenVerifier(keysInForce.policy)
         frameReader = FrameReader(.server, limits: configuration.messageLimits)
-        // A token as a JSON string in a JSON object: escapes may make it six times as long.
-        let first = configuration.credentials.longestToken.multipliedClamped(by: 6).addingClamped(1024)
-        firstFrameReader = FrameReader(
-            .server,
-            limits: MessageLimits(bytes: first, fragments: 16, emptyContinuations: 4)
-        )
+        firstFrameReader = FrameReader(.server, limits: .firstMessage(token: configuration.credentials.longestToken))
         cookieContext = configuration.sessions?.cookieKey.flatMap { try? HMACContext($0) }
         now = BootTime(nanoseconds: Clock.boot())
         wall = WallTime(milliseconds: Clock.wall())
@@ -171,6 +167,7 @@ final class GateLoop {
             rooms.resetVersions()
         case .keysReplaced(let keys): replaceKeys(keys)
         case .drain: beginDrain()
+        case .ordered(let order): obey(order)
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
         case .enforced(let enforced): uplink?.enforced(enforced)
         case .queried(let id, let part): uplink?.queried(id, part)
@@ -204,6 +201,7 @@ final class GateLoop {
         let stream = stream(slot)
         switch lives[Int(slot)].phase {
         case .vacant: break
+        case .head where engine.isSecuring(stream): tlsTimedOut(stream)
         case .head: refuse(stream, Refusal(.handshakeTimeout, "the request head did not come in time"))
         case .authenticating: refuse(stream, Refusal(.authenticationTimeout, "the first message did not come in time"))
         case .asking: refuse(stream, Refusal(.storeUnavailable, "Redis did not answer in time"))
@@ -364,6 +362,7 @@ extension GateLoop: EngineDelegate {
             return
         }
         let slot = stream.slot
+        if case .insecure(let failure) = reason { tlsFailed(stream, failure) }
         wheel.remove(slot)
         leave(slot)
         leaveThrottle(slot)

@@ -44,10 +44,7 @@ final class GateShared: Sendable {
         var register = KeyRegister()
         keysAtStart = register.enter(configuration.tokens)
         keyRegister = Mutex(register)
-        // Sources with connections are never forgotten: they get room of their own.
-        let room = configuration.throttle.connections > 0 ? configuration.connections : 0
-        let capacity = AddressThrottle.standardCapacity + room
-        throttle = Mutex(AddressThrottle(limits: configuration.throttle, capacity: capacity))
+        throttle = Mutex(AddressThrottle(limits: configuration.throttle, capacity: configuration.throttleCapacity))
         standing = Mutex(
             StandingDecisions(
                 lifetimes: .init(

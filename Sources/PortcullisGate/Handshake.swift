@@ -55,7 +55,7 @@ extension GateLoop {
             let pending = PendingHandshake()
             pending.request = request
             pending.subprotocol = Subprotocol.choose(head, bytes, names: configuration.subprotocols)
-            pending.origin = configuration.origins.verdict(on: request, bytes, secure: false)
+            pending.origin = configuration.origins.verdict(on: request, bytes, secure: configuration.tls != nil)
             pending.headLength = length
             asked = pending
             lives[Int(stream.slot)].resource = request.resource

@@ -28,6 +28,8 @@ enum LoopMessage: Sendable {
     case keysReplaced(KeysInForce)
     /// Close everybody and end.
     case drain
+    /// What whoever runs the gate wants of every loop.
+    case ordered(LoopOrder)
     // To the first loop only.
     case asked(Question, StreamID, loop: Int)
     case enforced(Enforced)

@@ -59,7 +59,7 @@ extension GateLoop {
         }
     }
 
-    private func report(_ stream: StreamID, _ pending: PendingHandshake?) -> GateReport.Handshake {
+    func report(_ stream: StreamID, _ pending: PendingHandshake?) -> GateReport.Handshake {
         GateReport.Handshake(
             request: shared.nextRequest(),
             credential: pending?.kind ?? .none,

@@ -41,7 +41,9 @@ extension GateLoop {
 
     /// The connection's socket is gone.
     func leaveThrottle(_ slot: UInt32) {
-        guard lives[Int(slot)].isCounted, let source = source(Int(slot)) else { return }
+        guard lives[Int(slot)].isCounted else { return }
+        // Whatever the limits are by now: it was counted.
+        let source = AddressThrottle.Source(of: lives[Int(slot)].address)
         shared.throttle.withLock { $0.left(source) }
     }
 }

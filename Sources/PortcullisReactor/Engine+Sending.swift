@@ -34,7 +34,7 @@ extension Engine {
         let index = Int(stream.slot)
         guard isKnown(stream), let queue = slots[index].queue else { return watchWriting(stream, false) }
         guard passes(index) else { return park(stream) }
-        guard queue.flush({ write(index, $0) }) else { return die(stream, broken(index)) }
+        guard queue.flush({ passes(index) ? write(index, $0) : 0 }) else { return die(stream, broken(index)) }
         guard queue.bytes == 0 else { return }
         slots[index].queue = nil
         watchWriting(stream, false)
@@ -72,7 +72,10 @@ extension Engine {
 
     func endWriting(_ stream: StreamID) {
         let index = Int(stream.slot)
-        if let tls = slots[index].tls, !tls.sayGoodbye() { return watchWriting(stream, true) }
+        if let tls = slots[index].tls {
+            guard tls.sayGoodbye() else { return watchWriting(stream, true) }
+            watchWriting(stream, false)
+        }
         shutdown(slots[index].descriptor, Int32(SHUT_WR))
     }
 }

@@ -61,6 +61,7 @@ extension Engine {
         let index = Int(stream.slot)
         guard slots[index].isParked else { return }
         slots[index].isParked = false
+        readLater(stream)
         watch(stream)
     }
 }

@@ -3,6 +3,17 @@ import Glibc
 
 /// Streams that are secured: the handshake, and reading and writing by it.
 extension Engine {
+    /// Clients that come from here on are secured by another certificate; those that are there keep theirs.
+    public func secureClients(by context: TLSContext) {
+        guard tls != nil, context.isServer else { return }
+        tls = context
+    }
+
+    /// Whether the stream's TLS handshake is not through yet.
+    public func isSecuring(_ stream: StreamID) -> Bool {
+        isKnown(stream) && slots[Int(stream.slot)].state == .securing
+    }
+
     func handleSecured(_ stream: StreamID, _ flags: UInt32, _ delegate: some EngineDelegate) {
         let index = Int(stream.slot)
         guard slots[index].state == .open, let tls = slots[index].tls else { return secure(stream, delegate) }
@@ -26,15 +37,29 @@ extension Engine {
         case .awaitsWriting: watchWriting(stream, true)
         case .ended: die(stream, .ended)
         case .broken(let number): die(stream, .failed(number))
-        case .failed(let failure): die(stream, .insecure(failure))
+        case .failed(let failure):
+            discardInput(index)
+            die(stream, .insecure(failure))
         }
     }
 
+    /// Unread bytes would make the close a reset, which may overtake the alert that says why.
+    private func discardInput(_ index: Int) {
+        let descriptor = slots[index].descriptor
+        _ = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT)) }
+    }
+
     func readSecured(_ stream: StreamID, _ tls: TLSSession, _ delegate: some EngineDelegate) {
+        let index = Int(stream.slot)
         repeat {
+            guard mayRead(index) else {
+                slots[index].holdsUnread = true
+                if !passes(index) { park(stream) }
+                return
+            }
             var count = 0
             var end: Gone?
-            records: while count < buffer.count {
+            records: while count < buffer.count, mayRead(index) {
                 let step = buffer.withUnsafeMutableBytes {
                     tls.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[count...]))
                 }
@@ -55,9 +80,29 @@ extension Engine {
         } while isKnown(stream) && tls.holdsBytes
     }
 
+    private func mayRead(_ index: Int) -> Bool {
+        passes(index) && !slots[index].isReadingPaused
+    }
+
+    /// A stream may be read again: what its session holds is read in the next turn, or in this one.
+    func readLater(_ stream: StreamID) {
+        guard slots[Int(stream.slot)].holdsUnread else { return }
+        slots[Int(stream.slot)].holdsUnread = false
+        readable.append(stream)
+    }
+
+    func readOn(_ delegate: some EngineDelegate) {
+        guard !readable.isEmpty else { return }
+        let batch = readable
+        readable.removeAll()
+        for stream in batch where isKnown(stream) {
+            if let tls = slots[Int(stream.slot)].tls { readSecured(stream, tls, delegate) }
+        }
+    }
+
     func writeSecured(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int? {
         guard let tls = slots[index].tls else { return nil }
-        switch tls.write(bytes) {
+        switch tls.write(bytes, mayGoOn: { passes(index) }) {
         case .done(let count): return count
         case .awaitsReading, .awaitsWriting: return 0
         case .ended, .broken, .failed: return nil

@@ -68,6 +68,8 @@ public final class Engine {
         var isHeld = false
         /// Whether its owner takes no bytes for now.
         var isReadingPaused = false
+        /// Whether its session holds bytes that may not be read yet: no event will tell of those.
+        var holdsUnread = false
         /// Whether it had something to read or write while it must not: the kernel is asked for nothing meanwhile.
         var isParked = false
         var queue: OutputQueue?
@@ -104,7 +106,7 @@ public final class Engine {
     let waker: Waker
     let listener: ListeningSocket?
     /// How clients' streams are secured; nil: not at all.
-    let tls: TLSContext?
+    var tls: TLSContext?
     var listening = false
     /// Out of descriptors or memory: accepting is tried again a little later.
     var isShort = false
@@ -115,6 +117,8 @@ public final class Engine {
     var free: [UInt32] = []
     var dead: [(StreamID, Gone)] = []
     var parked: [StreamID] = []
+    /// Streams whose sessions hold bytes that may be read by now.
+    var readable: [StreamID] = []
     /// On CLOCK_BOOTTIME, in nanoseconds.
     var servesUntil = Int64.max
     var buffer = [UInt8](repeating: 0, count: readSize)
@@ -175,6 +179,7 @@ public final class Engine {
                 handle(linkEvents[index], delegate)
             }
             delegate.linksServed()
+            readOn(delegate)
             var listenerReady = false
             for index in 0..<count {
                 switch clientEvents[index].data.u64 {
@@ -187,7 +192,7 @@ public final class Engine {
             let patience = delegate.turnEnded()
             reap(delegate)
             guard let patience else { return }
-            timeout = dead.isEmpty ? patience : 0
+            timeout = dead.isEmpty && readable.isEmpty ? patience : 0
             if isShort { timeout = patience < 0 ? 100 : min(patience, 100) }
         }
     }
@@ -352,7 +357,7 @@ public final class Engine {
         )
     }
 
-    /// The owner has enough: nothing more is read until ``resumeReading(_:)``. What a secured stream has decrypted already still comes.
+    /// The owner has enough: nothing more is read until ``resumeReading(_:)``.
     public func pauseReading(_ stream: StreamID) {
         guard isKnown(stream), !slots[Int(stream.slot)].isReadingPaused else { return }
         slots[Int(stream.slot)].isReadingPaused = true
@@ -362,6 +367,7 @@ public final class Engine {
     public func resumeReading(_ stream: StreamID) {
         guard isKnown(stream), slots[Int(stream.slot)].isReadingPaused else { return }
         slots[Int(stream.slot)].isReadingPaused = false
+        readLater(stream)
         if !slots[Int(stream.slot)].isParked { watch(stream) }
     }
 

@@ -29,10 +29,18 @@ public final class TLSContext: Sendable {
     ///
     /// - Parameters:
     ///   - certificate: a PEM file: the server's certificate, then those between it and the authority.
-    ///   - key: a PEM file with its private key.
-    public init(certificate: String, key: String) throws(TLSFailure) {
+    ///   - key: a PEM file with its private key, not encrypted.
+    ///   - minimum: the least version that is spoken.
+    public init(certificate: String, key: String, minimum: TLSVersion = .v12) throws(TLSFailure) {
         pointer = try Self.make(TLS_server_method())
         isServer = true
+        guard portcullis_tls_least_version(pointer, minimum.number) == 1 else {
+            throw TLSFailure(.other(Self.reason()), peer: "nobody yet")
+        }
+        // RSA from 2048 bits, curves from 224, no SHA-1, whatever the system's own configuration says.
+        SSL_CTX_set_security_level(pointer, 2)
+        // Nobody is asked for a passphrase: a gate has no terminal.
+        SSL_CTX_set_default_passwd_cb(pointer) { _, _, _, _ in -1 }
         guard SSL_CTX_use_certificate_chain_file(pointer, certificate) == 1 else {
             throw TLSFailure(.file(Self.reason()), peer: certificate)
         }
@@ -63,6 +71,17 @@ public final class TLSContext: Sendable {
         )
     }
 
+    /// Whether a server's certificate, and those between it and the authority, count now.
+    /// - Parameter path: the file that they are from.
+    public func checkValidity(of path: String) throws(TLSFailure) {
+        switch portcullis_tls_validity(pointer) {
+        case 0: return
+        case 1: throw TLSFailure(.file("it has expired, or one that it holds besides has"), peer: path)
+        case 2: throw TLSFailure(.file("it is not valid yet, or one that it holds besides is not"), peer: path)
+        default: throw TLSFailure(.file("it holds no certificate"), peer: path)
+        }
+    }
+
     /// Where a session notes that the peer asked for a client certificate: a mark, not a pointer to anything.
     static let wantsCertificate: Int32 = portcullis_tls_new_index()
 
@@ -79,12 +98,29 @@ public final class TLSContext: Sendable {
         return context
     }
 
+    /// What OpenSSL's words mean to whoever has put a file there.
+    private static let plainWords = [
+        "no start line": "it holds nothing of that kind in PEM",
+        "key values mismatch": "it is not the key of the certificate",
+        "key type mismatch": "it is not the key of the certificate",
+        "ee key too small": "its key is too short (RSA needs 2048 bits, a curve 224)",
+        "ca key too small": "the key of one of its authorities is too short (RSA needs 2048 bits, a curve 224)",
+        "ca md too weak": "it is signed with a digest that is broken (SHA-1 or older)",
+        "bad password read": "it is encrypted; put a key there that is not",
+        "problems getting password": "it is encrypted; put a key there that is not",
+        "processing error": "it is encrypted or damaged; put a key there that is not",
+        "interrupted or cancelled": "it is encrypted; put a key there that is not",
+    ]
+
     /// Empties the calling thread's error queue into the words of the first error, which is nearest to the cause.
     private static func reason() -> String {
         let first = ERR_get_error()
         ERR_clear_error()
         // A static string of OpenSSL's, or none: errors of the system have none.
-        if let text = ERR_reason_error_string(first) { return String(cString: text) }
+        if let text = ERR_reason_error_string(first) {
+            let words = String(cString: text)
+            return plainWords[words] ?? words
+        }
         return SocketError.text(portcullis_error_reason(first))
     }
 }

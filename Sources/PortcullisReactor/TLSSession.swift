@@ -17,6 +17,9 @@ final class TLSSession {
         case failed(TLSFailure)
     }
 
+    /// The bytes of a record at most (RFC 8446, section 5.1).
+    private static let recordSize = 16 << 10
+
     // Owned: made in init, freed in deinit, never handed out.
     private let ssl: OpaquePointer
     private let socket: TLSSocket
@@ -27,6 +30,7 @@ final class TLSSession {
     private(set) var readingAwaitsWriting = false
     private var isSecured = false
     private var hasRead = false
+    private var hasSaidGoodbye = false
 
     /// nil where memory has run out, or the name can't be one.
     init?(_ context: TLSContext, name: String?, descriptor: Int32) {
@@ -72,11 +76,14 @@ final class TLSSession {
 
     /// Writes as much as the socket takes, a record after the other. What is not done must be tried again with the same bytes, wherever they
     /// stand by then.
-    func write(_ bytes: UnsafeRawBufferPointer) -> Step {
+    /// - Parameter mayGoOn: asked before every record but the first.
+    func write(_ bytes: UnsafeRawBufferPointer, mayGoOn: () -> Bool = { true }) -> Step {
         var total = 0
         lastWrite = .done(0)
-        while total < bytes.count {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[total...])
+        while total < bytes.count, total == 0 || mayGoOn() {
+            // A record is one write to the socket, and with a whole one nothing is left half-done.
+            let record = bytes[total..<min(total + Self.recordSize, bytes.count)]
+            let rest = UnsafeRawBufferPointer(rebasing: record)
             let count = attempt { SSL_write(ssl, rest.baseAddress, Int32(clamping: rest.count)) }
             guard count > 0 else {
                 lastWrite = step(count)
@@ -95,9 +102,11 @@ final class TLSSession {
     /// Says that nothing more will come; false where that must wait for the socket.
     func sayGoodbye() -> Bool {
         // Before the handshake is through there is nobody to say it to.
-        guard isSecured else { return true }
+        guard isSecured, !hasSaidGoodbye else { return true }
         let result = attempt { SSL_shutdown(ssl) }
-        return result >= 0 || step(result) != .awaitsWriting
+        // Another call would wait for the peer's.
+        hasSaidGoodbye = result >= 0 || step(result) != .awaitsWriting
+        return hasSaidGoodbye
     }
 
     /// Bytes that have come out of the socket and not yet out of the session: no event will tell of them.

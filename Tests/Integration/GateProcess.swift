@@ -10,15 +10,22 @@ final class GateProcess {
 
     private let pid: pid_t
     private let log: String
+    private let config: String
+    private let first: String
+    /// The file of the secret.
+    let key: String
+    private var hasEnded = false
 
-    /// - Parameter settings: further lines of the configuration.
-    init(_ redis: RedisServer, secret: [UInt8], settings: String) throws {
+    /// - Parameters:
+    ///   - settings: further lines of the configuration.
+    ///   - environment: further variables.
+    init(_ redis: RedisServer, secret: [UInt8], settings: String, environment: [String: String] = [:]) throws {
         let folder = redis.directory.path
-        let key = folder + "/secret"
+        key = folder + "/secret"
         try Data(secret).write(to: URL(filePath: key))
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key)
-        let config = folder + "/portcullis.yaml"
-        let lines = """
+        config = folder + "/portcullis.yaml"
+        first = """
             listen: 127.0.0.1:0
             admin: 127.0.0.1:0
             state_dir: \(folder)/state
@@ -26,12 +33,45 @@ final class GateProcess {
             tokens: {secret_file: "\(key)"}
 
             """
-        try Data((lines + settings).utf8).write(to: URL(filePath: config))
+        try Data((first + settings).utf8).write(to: URL(filePath: config))
         log = folder + "/gate.log"
-        pid = try Self.start(["serve", "--config", config], output: log)
+        pid = try Self.start(["serve", "--config", config], output: log, environment)
+    }
+
+    /// Writes its configuration anew; it is read at SIGHUP.
+    func configure(_ settings: String) throws {
+        try Data((first + settings).utf8).write(to: URL(filePath: config))
+    }
+
+    func signal(_ number: Int32) {
+        kill(pid, number)
+    }
+
+    /// What it has logged.
+    var said: String {
+        String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
+    }
+
+    /// Waits until it has logged a text so often.
+    func wait(for text: String, times: Int = 1) throws {
+        for _ in 0..<2000 {
+            if said.ranges(of: text).count >= times { return }
+            Thread.sleep(forTimeInterval: 0.01)
+        }
+        throw World.Vain(description: "the gate did not say \(text): \(said)")
+    }
+
+    /// Waits until it has ended.
+    /// - Returns: its exit code; -1 where a signal ended it.
+    func exitCode() -> Int32 {
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        hasEnded = true
+        return status & 0x7F == 0 ? (status >> 8) & 0xFF : -1
     }
 
     deinit {
+        guard !hasEnded else { return }
         // It may stand still: SIGKILL ends it all the same.
         kill(pid, SIGKILL)
         var status: Int32 = 0
@@ -39,7 +79,11 @@ final class GateProcess {
     }
 
     /// Not by Foundation's Process, whose one thread for all children waits for as long as the redis-server of a test runs.
-    private static func start(_ words: [String], output: String) throws -> pid_t {
+    private static func start(
+        _ words: [String],
+        output: String,
+        _ more: [String: String]
+    ) throws -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -47,6 +91,7 @@ final class GateProcess {
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         let environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("PORTCULLIS_") }
+            .merging(more) { $1 }
         let texts = [([program] + words).map { strdup($0) } + [nil], environment.map { strdup("\($0)=\($1)") } + [nil]]
         defer { for text in texts.joined() { free(text) } }
         var pid: pid_t = 0

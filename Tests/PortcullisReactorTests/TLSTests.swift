@@ -184,6 +184,41 @@ import Testing
         server.stop()
     }
 
+    /// A stream that may not be read any more in the middle of a record goes on behind it, though nothing more comes to say so.
+    @Test(arguments: [true, false]) func stoppedWithinARecord(byItsOwner: Bool) async throws {
+        let server = try EngineUnderTest(tls: try certificates.server()) { engine, stream, told, bytes in
+            guard told == .received, bytes.last != 1 else { return }
+            if byItsOwner { return engine.pauseReading(stream) }
+            engine.govern(stream)
+            engine.serve(until: .min)
+        }
+        let peer = try server.peer(try certificates.client())
+        // The kernel gives a socket room for as much as it has seen pass.
+        for _ in 0..<64 { try peer.write([UInt8](repeating: 1, count: 128 << 10)) }
+        try peer.write([0])
+        #expect(server.transcript.wait { $0.count > 0 })
+        let stream = try #require(server.transcript.streams(.accepted).first)
+        func received() -> Int { server.transcript.received(stream).count - (8 << 20) - 1 }
+        func turn(until isDone: () -> Bool) async {
+            for _ in 0..<200_000 where !isDone() { await server.run { _ in } }
+        }
+        await turn { received() >= 0 }
+        // Seven records; the engine's buffer ends within the last, and nothing of it is left in the socket once all have come, of which
+        // no event tells: the stream is not read.
+        for _ in 0..<7 { try peer.write([UInt8](repeating: 9, count: 10_000)) }
+        try await Task.sleep(for: .milliseconds(300))
+        for _ in 0..<7 where received() < 70_000 {
+            let before = received()
+            for _ in 0..<3 { await server.run { _ in } }
+            #expect(received() == before)
+            await server.run { byItsOwner ? $0.resumeReading(stream) : $0.serve(until: .max) }
+            await turn { received() > before }
+            #expect(received() > before)
+        }
+        #expect(received() == 70_000)
+        server.stop()
+    }
+
     @Test func filesThatAreNone() throws {
         #expect { try TLSContext(authorities: "/nowhere.pem") } throws: {
             "\($0)" == "/nowhere.pem can't be used: No such file or directory."

@@ -76,7 +76,7 @@ public final class Certificates: Sendable {
         TLSClient(try TLSContext(authorities: authority), name: name)
     }
 
-    public func server(_ server: Server = .good) throws -> TLSContext {
-        try TLSContext(certificate: certificate(server), key: key(server))
+    public func server(_ server: Server = .good, minimum: TLSVersion = .v12) throws -> TLSContext {
+        try TLSContext(certificate: certificate(server), key: key(server), minimum: minimum)
     }
 }

@@ -29,9 +29,17 @@ public final class WebSocketPeer {
     public private(set) var status = 0
 
     /// Opens a connection and reads the answer to the handshake.
-    /// - Parameter headers: beside those that every handshake has.
-    public init(_ endpoint: Endpoint, path: String = "/ws", headers: [String] = [], behind: [UInt8] = []) throws {
-        socket = try BlockingSocket(endpoint, timeout: 10_000)
+    /// - Parameters:
+    ///   - headers: beside those that every handshake has.
+    ///   - tls: how it is secured; nil: not at all.
+    public init(
+        _ endpoint: Endpoint,
+        path: String = "/ws",
+        headers: [String] = [],
+        behind: [UInt8] = [],
+        securedBy tls: TLSClient? = nil
+    ) throws {
+        socket = try BlockingSocket(endpoint, timeout: 10_000, securedBy: tls)
         let lines =
             ["GET \(path) HTTP/1.1", "Host: \(endpoint)", "Connection: Upgrade", "Upgrade: websocket"]
             + ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="] + headers
@@ -69,7 +77,8 @@ public final class WebSocketPeer {
     }
 
     /// The next frame, or the end.
-    public func receive() throws -> Received {
+    /// - Parameter milliseconds: how long it is waited for.
+    public func receive(within milliseconds: Int = 10_000) throws -> Received {
         while true {
             let chunk = bytes
             switch reader.next(chunk.span, &at, &state) {
@@ -80,7 +89,8 @@ public final class WebSocketPeer {
             case .close(let code, let reason): return .close(code, String(decoding: reason, as: UTF8.self))
             case .failed(let outcome): throw Failure(description: "the gate broke a rule: \(outcome)")
             case .needMore:
-                bytes = try socket.read()
+                // The socket's own patience is ten seconds.
+                bytes = try socket.read(extra: milliseconds - 10_000)
                 at = 0
                 if bytes.isEmpty { return .end }
             }

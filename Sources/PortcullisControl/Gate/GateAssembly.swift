@@ -2,7 +2,7 @@ import Glibc
 import Logging
 public import PortcullisCore
 public import PortcullisGate
-import PortcullisReactor
+public import PortcullisReactor
 public import PortcullisRedis
 public import PortcullisTokens
 import PortcullisWire
@@ -15,15 +15,18 @@ public enum GateAssembly {
     /// - Parameters:
     ///   - redis: where Redis is, known by now.
     ///   - tokens: what verifies tokens.
+    ///   - listen: where the gate listens already; nil: where the settings say.
     /// - Throws: ``StartupError`` where the settings ask for what cannot be had.
     public static func configuration(
         _ settings: Settings,
         redis: RedisURL,
         tokens: TokenPolicy,
-        version: String
+        version: String,
+        listen: Endpoint? = nil
     ) throws(StartupError) -> GateConfiguration {
+        let place = if let listen { listen } else { try endpoint(settings.listen) }
         var gate = GateConfiguration(
-            listen: try endpoint(settings.listen),
+            listen: place,
             loops: settings.loops ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))),
             node: settings.node ?? defaultNode(),
             redis: redis,
@@ -31,6 +34,7 @@ public enum GateAssembly {
         )
         let roles = try roles(settings)
         gate.version = version
+        gate.tls = try ListenerCertificate.context(settings.tls)
         guard let path = BasePath(settings.path) else {
             throw StartupError("path: \(settings.path) is no path: write one such as /ws.")
         }

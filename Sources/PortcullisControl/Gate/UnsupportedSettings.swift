@@ -3,7 +3,7 @@ enum UnsupportedSettings {
     private static let prefixes = [
         "limits.messages_per_second", "limits.bytes_per_second", "limits.burst",
         "limits.control_per_second", "limits.connections_per_user", "limits.per_user_policy",
-        "proxy.", "tokens.cache", "tls.", "admin_keys_file", "audit.", "anomalies.",
+        "proxy.", "tokens.cache", "tls.client_ca", "admin_keys_file", "audit.", "anomalies.",
     ]
 
     /// A sentence for the keys that are set and would do nothing.

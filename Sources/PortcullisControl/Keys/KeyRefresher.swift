@@ -73,6 +73,23 @@ public final class KeyRefresher: Service {
         for keeper in keepers where keeper.fetched.source == unknown.source { keeper.unknownKey(unknown.kid) }
     }
 
+    /// A policy that was loaded anew, with the sets that are fetched already; nil where others are to be fetched, which is for a start.
+    func completed(_ tokens: LoadedTokens) -> TokenPolicy? {
+        let same = tokens.fetched.elementsEqual(keepers) { $0.url == $1.fetched.url && $0.source == $1.fetched.source }
+        guard same else { return nil }
+        return keepers.reduce(tokens.policy) { $0.replacing(keysOf: $1.fetched.source, with: $1.keys) }
+    }
+
+    /// Takes a policy that was loaded anew and hands it to the gate.
+    func replace(_ tokens: LoadedTokens) {
+        state.withLock { state in
+            // Completed here: a set may have come since.
+            guard let policy = completed(tokens) else { return }
+            state.policy = policy
+            state.follower?(policy)
+        }
+    }
+
     public func run() async throws {
         await cancelWhenGracefulShutdown {
             await withTaskGroup { group in

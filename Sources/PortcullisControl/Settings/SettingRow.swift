@@ -11,6 +11,8 @@ struct SettingRow<Root: Sendable>: Sendable {
     let meaning: String
     let apply: @Sendable (inout Root, RawValue) throws(Mismatch) -> Void
     let show: @Sendable (Root) -> ShownValue
+    /// Whether the key has the same value in both; what is shown of a secret would not tell.
+    let isSame: @Sendable (Root, Root) -> Bool
 
     var name: String { components.joined(separator: ".") }
 
@@ -29,13 +31,15 @@ struct SettingRow<Root: Sendable>: Sendable {
         self.meaning = meaning
         self.apply = { root, raw throws(Mismatch) in root[keyPath: path] = try kind.parse(raw) }
         self.show = { root in kind.show(root[keyPath: path]) }
+        self.isSame = { $0[keyPath: path] == $1[keyPath: path] }
     }
 
     private init<Inner>(
         lifting row: SettingRow<Inner>,
         components: [String],
         apply: @escaping @Sendable (inout Root, RawValue) throws(Mismatch) -> Void,
-        show: @escaping @Sendable (Root) -> ShownValue
+        show: @escaping @Sendable (Root) -> ShownValue,
+        isSame: @escaping @Sendable (Root, Root) -> Bool
     ) {
         self.components = components
         self.form = row.form
@@ -45,6 +49,7 @@ struct SettingRow<Root: Sendable>: Sendable {
         self.meaning = row.meaning
         self.apply = apply
         self.show = show
+        self.isSame = isSame
     }
 
     /// The same key as part of something greater.
@@ -53,7 +58,8 @@ struct SettingRow<Root: Sendable>: Sendable {
             lifting: self,
             components: group.split(separator: ".").map(String.init) + components,
             apply: { outer, raw throws(Mismatch) in try apply(&outer[keyPath: path], raw) },
-            show: { show($0[keyPath: path]) }
+            show: { show($0[keyPath: path]) },
+            isSame: { isSame($0[keyPath: path], $1[keyPath: path]) }
         )
     }
 
@@ -72,7 +78,14 @@ struct SettingRow<Root: Sendable>: Sendable {
                 try apply(&entry, raw)
                 outer[keyPath: path][name] = entry
             },
-            show: { outer in outer[keyPath: path][name].map(show) ?? .unset }
+            show: { outer in outer[keyPath: path][name].map(show) ?? .unset },
+            isSame: { left, right in
+                switch (left[keyPath: path][name], right[keyPath: path][name]) {
+                case (let left?, let right?): isSame(left, right)
+                case (nil, nil): true
+                default: false
+                }
+            }
         )
     }
 }
