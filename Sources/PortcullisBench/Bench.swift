@@ -8,7 +8,7 @@ struct Bench: ParsableCommand {
         abstract: "Measures a gate against the least that a gate can do on this kernel.",
         subcommands: [
             AllCommand.self, HandshakeCommand.self, MemoryCommand.self, LatencyCommand.self, MassCommand.self,
-            OpenCommand.self, FloorCommand.self, GateCommand.self, RedisCommand.self,
+            ReplicaCommand.self, OpenCommand.self, FloorCommand.self, GateCommand.self, RedisCommand.self,
         ]
     )
 }

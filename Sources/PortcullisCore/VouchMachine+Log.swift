@@ -169,7 +169,7 @@ extension VouchMachine {
         actions.append(.apply(all))
         // What is read before anybody was admitted is told to nobody, and of many pages the last is recent enough.
         guard hasVouched || !isFull else { return }
-        for entry in all where recent.isNew(entry.key, order: entry.order) && hasVouched { untold.append(entry) }
+        for entry in all where recent.note(entry, isRead: true).isNew && hasVouched { untold.append(entry) }
         if untold.count > terms.mostUntold { tellUntold(&actions) }
     }
 
@@ -185,14 +185,15 @@ extension VouchMachine {
     public mutating func heard(_ entry: LogEntry, now: BootTime, latest: LogPosition? = nil) -> [Action] {
         var actions: [Action] = []
         let known = max(position ?? .zero, newestHeard ?? .zero)
-        if entry.previous.map({ $0 > known }) ?? true {
+        let finding = recent.note(entry.logged, isRead: false)
+        if finding == .contradicted || entry.previous.map({ $0 > known }) ?? true {
             if reading != nil {
                 mustReadAgain = true
             } else if commandIsReady, hasReadAll {
                 read(now, &actions)
             }
         }
-        let isNew = recent.isNew(entry.key, order: entry.order)
+        let isNew = finding.isNew
         if latest.map({ entry.position <= $0 }) ?? true {
             newestHeard = max(entry.position, newestHeard ?? .zero)
             // One that stands before the position and is new all the same was not there when the log was read.
@@ -205,10 +206,5 @@ extension VouchMachine {
         // Before the first whole reading nobody has been admitted: there is nobody to tell of.
         if hasVouched { actions.insert(.tell([entry.logged]), at: 1) }
         return actions
-    }
-
-    /// An event that was only published has been enforced under this order, or the log is known to hold it: it is not new any more.
-    public mutating func known(_ key: Identifier, order: Int64) {
-        _ = recent.isNew(key, order: order)
     }
 }

@@ -92,7 +92,8 @@ public struct VouchMachine: Sendable {
     var nextRead = BootTime(nanoseconds: .min)
     var nextSessions = BootTime(nanoseconds: .max)
     var restoreAt: BootTime?
-    var hasReadAll = false
+    /// Whether the log was read to its tail since the links stand.
+    public internal(set) var hasReadAll = false
     var newestHeard: LogPosition?
     /// Entries that the channel told of and no reading has found yet: one that passes them by shows that the log has lost them.
     var unread: Set<LogPosition> = []

@@ -63,10 +63,16 @@ extension Uplink {
         adoptions.append(adoption)
     }
 
+    /// Offers what waits again. An id that is made of the payload is a repeat for two seconds only: whether another gate has adopted the event
+    /// meanwhile the log says, and so it is read first.
     func appendWaiting() {
+        guard !adoptions.isEmpty, machine.hasReadAll, machine.hears else { return }
         let waiting = adoptions
         adoptions.removeAll()
-        for adoption in waiting { append(adoption) }
+        let open = shared.standing.withLock { standing in
+            waiting.filter { $0.event.id == $0.key || !standing.holds($0.key) || standing.isGuess($0.key) }
+        }
+        for adoption in open { append(adoption) }
     }
 
     func adopted(_ adoption: Adoption, _ value: RESPValue) {

@@ -129,7 +129,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(!gate.machine.hears)
         let first = gate.standing(12, [revocation(1)], next: 77)
         #expect(first == [.apply([revocation(1)]), .readStanding(cursor: 77)])
-        #expect(gate.standing(13) == [.readPage(from: nil, count: 2000)])
+        #expect(gate.standing(13) == [.readPage(from: nil, count: 5000)])
         // Nobody has been admitted: there is nobody to tell.
         #expect(
             gate.page([row(2)], 15) == [
@@ -156,13 +156,13 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         _ = gate.subscribe(0)
         _ = gate.probeBack(10)
         _ = gate.standing(15)
-        let full = (1...UInt64(gate.machine.terms.pageSize)).map { row($0) }
+        let full = (1...UInt64(gate.machine.terms.startPageSize)).map { row($0) }
         let actions = gate.page(full, 20)
-        #expect(actions.last == .readPage(from: at(2000), count: 2000))
+        #expect(actions.last == .readPage(from: at(5000), count: 5000))
         #expect(!actions.contains(.hear))
         #expect(!gate.machine.hears)
         // The last row comes again: it is the first of the next page.
-        #expect(gate.page([row(2000)], 30) == [.hear, .vouch(at: boot(ms: 20))])
+        #expect(gate.page([row(5000)], 30) == [.hear, .vouch(at: boot(ms: 20))])
     }
 
     /// An invalidation must come too: without it a session could end unseen.
@@ -195,7 +195,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         _ = gate.time(1000)
         #expect(gate.time(1014).allSatisfy { if case .readPage = $0 { false } else { true } })
-        #expect(gate.time(1015).contains(.readPage(from: at(1), count: 2000)))
+        #expect(gate.time(1015).contains(.readPage(from: at(1), count: 500)))
         #expect(
             gate.page([row(1), row(2)], 1040) == [
                 .apply([revocation(2)]), .tell([revocation(2)]), .vouch(at: boot(ms: 1015)),
@@ -233,13 +233,40 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(gate.heard(told(2, after: 1), now: boot(ms: 1030)).isEmpty)
     }
 
+    /// Who may publish can tell of another decision under the id and the order of one: the log says which it is, and at once.
+    @Test func aForgeryHidesNothing() {
+        let gate = Vouching()
+        gate.start()
+        let real = revocation(2)
+        let forged = LogEntry(
+            position: at(2),
+            previous: at(1),
+            key: real.key,
+            order: real.order,
+            version: nil,
+            event: Event(id: nil, decision: .revoke(.init(select: user("nobody"), issuedBefore: .append)))
+        )
+        #expect(gate.heard(forged, now: boot(ms: 30)).count == 2)
+        _ = gate.time(1020)
+        // The message of the real one was lost.
+        #expect(gate.page([row(1), row(2)], 1021).contains(.tell([real])))
+        #expect(gate.page([row(2)], 1022).isEmpty)
+        // It comes all the same: the log was read, and nothing is to be said.
+        #expect(gate.heard(told(2, after: 1), now: boot(ms: 1030)).isEmpty)
+
+        let other = Vouching()
+        other.start()
+        #expect(other.heard(told(2, after: 1), now: boot(ms: 30)).count == 2)
+        #expect(other.heard(forged, now: boot(ms: 31)).contains(.readPage(from: at(1), count: 500)))
+    }
+
     @Test(arguments: [4, nil] as [UInt64?])
     func aGapIsReadAtOnce(previous: UInt64?) {
         let gate = Vouching()
         gate.start()
         #expect(
             gate.heard(told(5, after: previous), now: boot(ms: 30)) == [
-                .apply([revocation(5)], isRead: false), .tell([revocation(5)]), .readPage(from: at(1), count: 2000),
+                .apply([revocation(5)], isRead: false), .tell([revocation(5)]), .readPage(from: at(1), count: 500),
             ]
         )
         // Another gap while that is under way is read behind it.
@@ -248,7 +275,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(
             actions == [
                 .apply([revocation(4), revocation(5)]), .tell([revocation(4)]),
-                .vouch(at: boot(ms: 30)), .readPage(from: at(5), count: 2000),
+                .vouch(at: boot(ms: 30)), .readPage(from: at(5), count: 500),
             ]
         )
     }
@@ -268,7 +295,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         _ = gate.time(1020)
         #expect(gate.page(rows, 1030) == [.beginReading, .readStanding(cursor: 0)])
         #expect(gate.machine.hears)
-        #expect(gate.standing(1040) == [.readPage(from: nil, count: 2000)])
+        #expect(gate.standing(1040) == [.readPage(from: nil, count: 500)])
         let actions = gate.page([row(5), row(9)], 1050)
         // What is new to it is told, and it vouches again.
         #expect(
@@ -345,7 +372,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(gate.page([row(1)], 1030) == [.vouch(at: boot(ms: 1020))])
         // What follows is held against what is true: a gap is still one.
         let next = gate.machine.heard(told(5, after: 4), now: boot(ms: 1040), latest: at(61_000))
-        #expect(next.last == .readPage(from: at(1), count: 2000))
+        #expect(next.last == .readPage(from: at(1), count: 500))
         // The last place that can be is one like another.
         let other = Vouching()
         other.start()
@@ -399,7 +426,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         gate.lose()
         // Deaf: it reads at once, but that was asked before the subscription stands.
-        #expect(gate.commandReady(100) == [.makeEpoch, .readPage(from: at(1), count: 2000)])
+        #expect(gate.commandReady(100) == [.makeEpoch, .readPage(from: at(1), count: 500)])
         #expect(gate.subscribe(110).contains(.sendProbe(nonce: gate.nonce)))
         #expect(gate.probeBack(120) == [.proved(Milliseconds(10))])
         let actions = gate.page([row(1), row(2)], 130)
@@ -407,7 +434,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(
             actions == [
                 .apply([revocation(2)]), .tell([revocation(2)]), .vouch(at: boot(ms: 100)),
-                .readPage(from: at(2), count: 2000),
+                .readPage(from: at(2), count: 500),
             ]
         )
         #expect(!gate.machine.hears)
@@ -482,7 +509,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         _ = gate.time(1000)
         #expect(gate.probeRefused("READONLY", isNoPrimary: true).count == 3)
-        #expect(gate.commandReady(1100) == [.makeEpoch, .readPage(from: at(1), count: 2000)])
+        #expect(gate.commandReady(1100) == [.makeEpoch, .readPage(from: at(1), count: 500)])
         #expect(gate.page([row(1)], 1110).isEmpty)
         _ = gate.subscribe(1120)
         _ = gate.probeBack(1130)
