@@ -48,6 +48,30 @@ import Testing
         }
     }
 
+    /// The parts of a reply are found where they lie.
+    @Test func partsWhereTheyLie() throws {
+        let text = "*4\r\n*2\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n$2\r\nbc\r\n*-1\r\n-no\r\n:7\r\n"
+        let reader = try #require(RESPReader())
+        try reader.feed(Array(text.utf8).span)
+        let found = try reader.nextReply()
+        let reply = try #require(found)
+        #expect(reply.list(at: 0) == 4 && reply.list(at: 1) == 2 && reply.list(at: 3) == 2 && reply.list(at: 5) == 0)
+        #expect(reply.end(of: 0) == 9 && reply.end(of: 1) == 6 && reply.end(of: 3) == 6 && reply.end(of: 5) == 6)
+        #expect(reply.end(of: 6) == 7 && reply.list(at: 9) == nil && reply.list(at: -1) == nil)
+        #expect(reply.string(at: 6) == 1..<3 && Array(reply.bytes[1..<3]) == Array("bc".utf8))
+        #expect(reply.string(at: 0) == nil && reply.string(at: 7) == nil && reply.string(at: 9) == nil)
+        #expect(reply.errorText == nil)
+        #expect(
+            reply.value
+                == .array([
+                    .array([Self.text("a"), .array([.integer(1), .array([])])]), Self.text("bc"), .null, .error("no"),
+                ])
+        )
+        #expect(try reader.next() == .integer(7))
+        let last = try reader.nextReply()
+        #expect(last?.bytes == nil)
+    }
+
     @Test func nothingComesTooEarly() throws {
         let bytes = Array("*2\r\n$3\r\nabc\r\n:7\r\n".utf8)
         let reader = try #require(RESPReader())
