@@ -92,8 +92,7 @@ public struct VouchMachine: Sendable {
     var nextRead = BootTime(nanoseconds: .min)
     var nextSessions = BootTime(nanoseconds: .max)
     var restoreAt: BootTime?
-    /// Whether the log was read to its tail since the links stand.
-    public internal(set) var hasReadAll = false
+    var hasReadAll = false
     var newestHeard: LogPosition?
     /// Entries that the channel told of and no reading has found yet: one that passes them by shows that the log has lost them.
     var unread: Set<LogPosition> = []
@@ -114,6 +113,11 @@ public struct VouchMachine: Sendable {
     public internal(set) var hears = false
     /// Whether anybody can have been admitted yet.
     public internal(set) var hasVouched = false
+
+    /// Whether the log was read to its tail and nothing is being read: what it does not hold now it has not held.
+    public var hasReadToTheTail: Bool {
+        hasReadAll && reading == nil
+    }
 
     public init(_ terms: VouchTerms) {
         self.terms = terms
@@ -291,7 +295,7 @@ public struct VouchTerms: Equatable, Sendable {
     /// L.
     public var lease: Milliseconds
     /// Entries that are read at once while clients are served: taking them up is no long turn.
-    public var pageSize = 500
+    public var pageSize = 250
     /// Entries that are read at once before anybody was admitted.
     public var startPageSize = 5000
     public var probeInterval = Milliseconds(1000)

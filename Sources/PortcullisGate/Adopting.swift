@@ -66,7 +66,7 @@ extension Uplink {
     /// Offers what waits again. An id that is made of the payload is a repeat for two seconds only: whether another gate has adopted the event
     /// meanwhile the log says, and so it is read first.
     func appendWaiting() {
-        guard !adoptions.isEmpty, machine.hasReadAll, machine.hears else { return }
+        guard !adoptions.isEmpty, machine.hasReadToTheTail else { return }
         let waiting = adoptions
         adoptions.removeAll()
         let open = shared.standing.withLock { standing in

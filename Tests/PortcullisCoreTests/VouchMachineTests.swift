@@ -195,7 +195,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         _ = gate.time(1000)
         #expect(gate.time(1014).allSatisfy { if case .readPage = $0 { false } else { true } })
-        #expect(gate.time(1015).contains(.readPage(from: at(1), count: 500)))
+        #expect(gate.time(1015).contains(.readPage(from: at(1), count: 250)))
         #expect(
             gate.page([row(1), row(2)], 1040) == [
                 .apply([revocation(2)]), .tell([revocation(2)]), .vouch(at: boot(ms: 1015)),
@@ -257,7 +257,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         let other = Vouching()
         other.start()
         #expect(other.heard(told(2, after: 1), now: boot(ms: 30)).count == 2)
-        #expect(other.heard(forged, now: boot(ms: 31)).contains(.readPage(from: at(1), count: 500)))
+        #expect(other.heard(forged, now: boot(ms: 31)).contains(.readPage(from: at(1), count: 250)))
     }
 
     @Test(arguments: [4, nil] as [UInt64?])
@@ -266,7 +266,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         #expect(
             gate.heard(told(5, after: previous), now: boot(ms: 30)) == [
-                .apply([revocation(5)], isRead: false), .tell([revocation(5)]), .readPage(from: at(1), count: 500),
+                .apply([revocation(5)], isRead: false), .tell([revocation(5)]), .readPage(from: at(1), count: 250),
             ]
         )
         // Another gap while that is under way is read behind it.
@@ -275,7 +275,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(
             actions == [
                 .apply([revocation(4), revocation(5)]), .tell([revocation(4)]),
-                .vouch(at: boot(ms: 30)), .readPage(from: at(5), count: 500),
+                .vouch(at: boot(ms: 30)), .readPage(from: at(5), count: 250),
             ]
         )
     }
@@ -295,7 +295,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         _ = gate.time(1020)
         #expect(gate.page(rows, 1030) == [.beginReading, .readStanding(cursor: 0)])
         #expect(gate.machine.hears)
-        #expect(gate.standing(1040) == [.readPage(from: nil, count: 500)])
+        #expect(gate.standing(1040) == [.readPage(from: nil, count: 250)])
         let actions = gate.page([row(5), row(9)], 1050)
         // What is new to it is told, and it vouches again.
         #expect(
@@ -372,7 +372,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(gate.page([row(1)], 1030) == [.vouch(at: boot(ms: 1020))])
         // What follows is held against what is true: a gap is still one.
         let next = gate.machine.heard(told(5, after: 4), now: boot(ms: 1040), latest: at(61_000))
-        #expect(next.last == .readPage(from: at(1), count: 500))
+        #expect(next.last == .readPage(from: at(1), count: 250))
         // The last place that can be is one like another.
         let other = Vouching()
         other.start()
@@ -426,7 +426,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         gate.lose()
         // Deaf: it reads at once, but that was asked before the subscription stands.
-        #expect(gate.commandReady(100) == [.makeEpoch, .readPage(from: at(1), count: 500)])
+        #expect(gate.commandReady(100) == [.makeEpoch, .readPage(from: at(1), count: 250)])
         #expect(gate.subscribe(110).contains(.sendProbe(nonce: gate.nonce)))
         #expect(gate.probeBack(120) == [.proved(Milliseconds(10))])
         let actions = gate.page([row(1), row(2)], 130)
@@ -434,7 +434,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         #expect(
             actions == [
                 .apply([revocation(2)]), .tell([revocation(2)]), .vouch(at: boot(ms: 100)),
-                .readPage(from: at(2), count: 500),
+                .readPage(from: at(2), count: 250),
             ]
         )
         #expect(!gate.machine.hears)
@@ -509,7 +509,7 @@ func told(_ number: UInt64, after previous: UInt64?) -> LogEntry {
         gate.start()
         _ = gate.time(1000)
         #expect(gate.probeRefused("READONLY", isNoPrimary: true).count == 3)
-        #expect(gate.commandReady(1100) == [.makeEpoch, .readPage(from: at(1), count: 500)])
+        #expect(gate.commandReady(1100) == [.makeEpoch, .readPage(from: at(1), count: 250)])
         #expect(gate.page([row(1)], 1110).isEmpty)
         _ = gate.subscribe(1120)
         _ = gate.probeBack(1130)
