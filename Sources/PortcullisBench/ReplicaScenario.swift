@@ -72,7 +72,7 @@ struct ReplicaScenario {
         local time = redis.call('TIME')
         local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
         for number = tonumber(ARGV[1]), tonumber(ARGV[2]) do
-          local id = string.format('01JD0000000000000%010d', number)
+          local id = string.format('01JD000000000000%010d', number)
 
         """
 
