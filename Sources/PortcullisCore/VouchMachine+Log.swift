@@ -142,7 +142,7 @@ extension VouchMachine {
             return
         }
         if open.isFull { restoreAt = now + Milliseconds(Int64(random % UInt64(max(1, terms.renewal.count)))) }
-        let isProved = open.proof != 0 && open.proof == proof
+        let isProved = open.proof != 0 && open.proof == proof && !isStale(now)
         // Before the first proof nobody was admitted: there is nothing to vouch for. And what is deaf may go on, but not begin again: whom
         // a paused process finds at the other end must prove itself first.
         let mayGoOn = hasVouched && !followsNoPrimary && lease.holds(at: now)

@@ -85,6 +85,8 @@ public struct VouchMachine: Sendable {
     /// Counts the proofs; `proof` is the one that holds for the present pair of links, 0 where none does.
     var proofs = 0
     var proof = 0
+    /// When the probe was sent that came back last.
+    var provedAt = BootTime(nanoseconds: .min)
     var nextProbe = BootTime(nanoseconds: .min)
 
     var reading: Reading?
@@ -231,13 +233,20 @@ public struct VouchMachine: Sendable {
         }
         probe = nil
         actions.append(.proved(took))
-        guard proof == 0 else { return actions }
+        let wasStale = isStale(now)
+        provedAt = sent.sentAt
+        guard proof == 0 || wasStale else { return actions }
         proofs += 1
         proof = proofs
         followsNoPrimary = false
         // What was written before the subscription stood is read behind the proof.
         if reading == nil { read(now, &actions) } else { mustReadAgain = true }
         return actions
+    }
+
+    /// Whether the last proof is too old: a paused process finds links that stand, and a Redis at their end that may be no primary any more.
+    func isStale(_ now: BootTime) -> Bool {
+        now.since(provedAt) > Milliseconds(terms.probeInterval.count.addingClamped(terms.lease.count))
     }
 
     /// Redis does not take the probe: it is a replica, has too few of them, or takes no writes.
