@@ -14,7 +14,6 @@ public struct PageRow: Equatable, Sendable {
 extension VouchMachine {
     // MARK: - Reading
 
-    /// Reads what has come behind the position, which itself must be the first row; or all, where nothing is held.
     /// Reads what has come behind the position, at once: somebody may vouch now who could not before.
     public mutating func readNow(now: BootTime) -> [Action] {
         var actions: [Action] = []
@@ -23,6 +22,7 @@ extension VouchMachine {
         return actions
     }
 
+    /// Reads what has come behind the position, which itself must be the first row; or all, where nothing is held.
     mutating func read(_ now: BootTime, _ actions: inout [Action]) {
         guard hasReadAll else { return readAll(now, &actions) }
         ask(.page(from: position), isFull: false, now, &actions)
