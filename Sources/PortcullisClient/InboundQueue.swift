@@ -41,7 +41,9 @@ final class InboundQueue: Sendable {
             if !state.readers.isEmpty { return (state.readers.removeFirst().continuation, true) }
             state.messages.append(message)
             state.bytes += message.payload.size
-            state.isFull = state.bytes >= maximumBytes || state.count >= maximumMessages
+            // Full until half of it is taken, whatever else of the same read still comes: the loop has been told to stop, and `roomMade`
+            // is what lets it go on.
+            if state.bytes >= maximumBytes || state.count >= maximumMessages { state.isFull = true }
             return (nil, !state.isFull)
         }
         reader?.resume(returning: message)

@@ -89,6 +89,20 @@ struct InboundQueueTests {
         #expect(!queue.add(received(0)))
     }
 
+    @Test("what comes while a full queue is being emptied does not make it forget that the loop waits")
+    func fullUntilHalf() async {
+        await confirmation(expectedCount: 1) { room in
+            let queue = InboundQueue(maximumBytes: 100) { room() }
+            #expect(queue.add(received(30)))
+            #expect(!queue.add(received(70)))
+            _ = await queue.next()
+            // The rest of what the loop had read before it stopped.
+            #expect(!queue.add(received(10)))
+            _ = await queue.next()
+            #expect(queue.add(received(10)))
+        }
+    }
+
     @Test("what was there before the end can be taken after it, and only the first end counts")
     func end() async {
         let queue = InboundQueue(maximumBytes: 100) {}
