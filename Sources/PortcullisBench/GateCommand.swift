@@ -70,7 +70,7 @@ struct GateCommand: ParsableCommand {
         switch report {
         case .froze, .freezeLimitReached, .restoring, .redisLost, .sentinelLost, .replicasMissing, .notVouching,
             .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed, .sessionsLackCreation,
-            .sessionsNotRenewed:
+            .sessionsNotRenewed, .roomMessagesRejected, .roomNotPublished:
             progress("gate: \(report)")
         case .refused(_, let refusal): progress("gate: refused \(refusal)")
         case .redisReady, .replication, .vouching, .thawed, .decided, .unknownKey, .keysWithdrawn, .admitted, .closed,

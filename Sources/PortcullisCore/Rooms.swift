@@ -32,6 +32,8 @@ public struct Rooms: Sendable {
     private var freeRooms: [UInt32] = []
     private var byResource: [Identifier: UInt32] = [:]
     private var firstOfSlot: [UInt32] = []
+    /// Resources that have lost their last member; one may have got another since.
+    private var emptied: [Identifier] = []
 
     public init() {}
 
@@ -107,6 +109,7 @@ public struct Rooms: Sendable {
         rooms[Int(room)]?.count -= 1
         if rooms[Int(room)]?.count == 0, let resource = rooms[Int(room)]?.resource {
             byResource[resource] = nil
+            emptied.append(resource)
             rooms[Int(room)] = nil
             freeRooms.append(room)
         }
@@ -120,6 +123,26 @@ public struct Rooms: Sendable {
             index = node.nextOfSlot
         }
         return nil
+    }
+
+    /// Takes the resources that have no members any more. To be called often: they are kept until then.
+    public mutating func takeEmptied() -> [Identifier] {
+        guard !emptied.isEmpty else { return [] }
+        let resources = emptied.filter { byResource[$0] == nil }
+        emptied.removeAll(keepingCapacity: emptied.count <= 1024)
+        return resources
+    }
+
+    /// Whether a resource has members.
+    public func hasMembers(_ resource: Identifier) -> Bool {
+        byResource[resource] != nil
+    }
+
+    /// How many resources a connection is a member of.
+    public func memberships(of slot: UInt32) -> Int {
+        var count = 0
+        forEachMembership(of: slot) { _, _ in count += 1 }
+        return count
     }
 
     /// Redis has lost its versions and counts from the start again.

@@ -40,6 +40,10 @@ extension GateLoop {
                     leeway: configuration.tokens.leeway
                 )
             else { throw Refusal(.reauthenticationRequired, "the resource needs a fresher sign-in") }
+            guard roomLinks.stands(resource) else {
+                pending.grant = stored
+                return wait(for: resource, .handshake(stream))
+            }
             bound = (resource, role)
             rooms.join(slot, resource, role: role, version: grant?.version ?? 0)
         }
@@ -56,6 +60,7 @@ extension GateLoop {
         heard(slot)
         setLifeDeadline(slot)
         sessionAdmitted(slot, pending)
+        if pending.isMFAVerified == false { unverified.insert(slot) }
         if configuration.reportsAdmissions {
             let address = lives[Int(slot)].address
             shared.report(

@@ -171,6 +171,7 @@ extension GateLoop {
         lives[Int(slot)].frames = FrameState()
         rooms.leaveAll(slot)
         held[slot] = nil
+        if !joining.isEmpty { joining[slot] = nil }
         forgetUnread(stream(slot))
         // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease: such a stream stays
         // under it, and one that is behind it is closed. The clock is read anew, for the turn may have been long.

@@ -49,12 +49,8 @@ extension GateLoop {
                 throw MessageRefusal(.forbidden, "Publishing needs the role editor.", ref: ref)
             }
             relay(slot, resource, .json(data))
-        case .join(_, let ref), .leave(_, let ref):
-            throw MessageRefusal(
-                .unavailable,
-                "This gate relays to bound connections only: connect to the resource.",
-                ref: ref
-            )
+        case .join(let resource, let ref): try join(slot, resource, ref)
+        case .leave(let resource, let ref): try leave(slot, resource, ref)
         case .refresh, .authenticate:
             throw MessageRefusal(.unavailable, "This gate takes a credential in the handshake only: connect anew.")
         }

@@ -32,6 +32,12 @@ final class GateLoop {
     var registry = Registry()
     var rooms = Rooms()
     var book = PermissionBook()
+    /// The subscriptions of the rooms, and who waits for them (Membership.swift).
+    var roomLinks = RoomLinks()
+    /// `join`s that wait, by slot.
+    var joining: [UInt32: [Identifier: Joining]] = [:]
+    /// Connections whose session says that there was no second factor.
+    var unverified: Set<UInt32> = []
     var wheel: SweepWheel
     var lease: LoopLease
     /// What is said at the thaw, by slot.
@@ -110,6 +116,7 @@ final class GateLoop {
         engine.run(self)
         uplink = nil
         shared.relaying[index].end()
+        if index == 0 { shared.publishing.end() }
     }
 
     /// Whether a handshake may be judged now. The clock is read anew: no pause of the process gets past it.
@@ -157,6 +164,7 @@ final class GateLoop {
         case .answered(let stream, let answer): answered(stream, answer)
         // Decisions come first, and what they cut off is not delivered.
         case .relayed(let message): relayed.append(message)
+        case .roomNews(let news): take(news)
         case .query(let query): answer(query)
         case .sessionChanged(let id, let state, let askedAt): sessionChanged(id, state, askedAt: askedAt)
         case .sessionUnproved(let id): sessionUnproved(id)
@@ -165,10 +173,12 @@ final class GateLoop {
         case .versionsLost:
             book.resetVersions()
             rooms.resetVersions()
+            resetWaitingVersions()
         case .keysReplaced(let keys): replaceKeys(keys)
         case .drain: beginDrain()
         case .ordered(let order): obey(order)
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)
+        case .roomOrdered(let order, let loop): uplink?.obey(order, loop: loop)
         case .enforced(let enforced): uplink?.enforced(enforced)
         case .queried(let id, let part): uplink?.queried(id, part)
         case .readSession(let session): uplink?.readSession(session)
@@ -369,6 +379,8 @@ extension GateLoop: EngineDelegate {
         if !boundClients.isEmpty { boundClients[slot] = nil }
         held[slot] = nil
         if !unread.isEmpty { unread[slot] = nil }
+        if !joining.isEmpty { joining[slot] = nil }
+        if !unverified.isEmpty { unverified.remove(slot) }
         lives[Int(slot)] = Live()
         connectionCount -= 1
         shared.connections.subtract(1, ordering: .relaxed)
@@ -386,6 +398,7 @@ extension GateLoop: EngineDelegate {
         thawSlice()
         askSlice()
         careForSessions()
+        releaseRooms()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
         if due.count == Self.deadlinesPerTurn || hasWorkLeft { return 0 }

@@ -26,6 +26,10 @@ public enum GateReport: Sendable {
     case restoring(Int)
     case eventRejected(EventRejection)
     case eventNotAdopted(String)
+    /// So many messages on channels of rooms can't be read, and why the last can't. At most once a second.
+    case roomMessagesRejected(Int, RoomMessageRejection)
+    /// Redis refuses to pass on a member's message.
+    case roomNotPublished(String)
     /// An entry of the log that cannot be read.
     case logEntryRejected(position: String, EventRejection)
     case decided(type: String, event: Identifier, matched: Int, closed: Int, microseconds: Int64)

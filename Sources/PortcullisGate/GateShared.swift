@@ -27,6 +27,8 @@ final class GateShared: Sendable {
     let connections = Atomic<Int>(0)
     /// What is on its way to each loop from the others.
     let relaying: [RelayGauge]
+    /// What is on its way to Redis for other gates.
+    let publishing = RelayGauge(loop: -1)
     let requests = Atomic<UInt64>(0)
     let hasWarnedOfCreation = Atomic<Bool>(false)
 

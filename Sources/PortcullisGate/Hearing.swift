@@ -7,12 +7,19 @@ import Synchronization
 extension Uplink {
     func pushed(_ push: Push) {
         switch push {
-        case .subscribed:
+        case .subscribed(let channel):
+            if let resource = room(channel) { return roomSubscribed(resource) }
             subscribed += 1
             guard subscribed == Self.channelCount else { break }
             perform(machine.subscribed(now: now, random: .random(in: .min ... .max)))
         case .message(let channel, let payload):
-            if channel.elementsEqual(keys.events.utf8) { eventReceived(payload) } else { controlReceived(payload) }
+            if let resource = room(channel) {
+                roomReceived(resource, payload)
+            } else if channel.elementsEqual(keys.events.utf8) {
+                eventReceived(payload)
+            } else {
+                controlReceived(payload)
+            }
         case .invalidated(let changed):
             let probe = Array(keys.probe(configuration.node).utf8)
             if changed?.contains(probe) ?? true { machine.probeInvalidated() }
@@ -42,7 +49,7 @@ extension Uplink {
     private static let clockLeeway = Milliseconds.seconds(60)
 
     /// The last place that the log can have reached; nil before Redis has told its time.
-    private var latest: LogPosition? {
+    var latest: LogPosition? {
         guard shared.knowsRedisTime.load(ordering: .relaxed) else { return nil }
         let time = shared.redisTime() + Self.clockLeeway
         return LogPosition(milliseconds: UInt64(clamping: time.milliseconds), sequence: .max)

@@ -81,6 +81,8 @@ final class PendingHandshake {
     var isMFAVerified: Bool?
     /// How long the session lives from one use to the next, where it says so.
     var sessionLife: Milliseconds?
+    /// The stored permission on the resource, once it was read: what it is kept for is the room's subscription.
+    var grant: Grant?
     /// The version that the token claims (`ver`).
     var version: Int64?
     /// Whether the opening is answered already: the credential came, or is to come, as the first message.

@@ -13,6 +13,7 @@ enum LoopMessage: Sendable {
     case deaf(Bool)
     case answered(StreamID, Answer)
     case relayed(Relayed)
+    case roomNews(RoomNews)
     case query(ConnectionQuery)
     /// A session was read by a question sent at that time.
     case sessionChanged(Identifier, SessionState, askedAt: BootTime)
@@ -32,6 +33,7 @@ enum LoopMessage: Sendable {
     case ordered(LoopOrder)
     // To the first loop only.
     case asked(Question, StreamID, loop: Int)
+    case roomOrdered(RoomOrder, loop: Int)
     case enforced(Enforced)
     case queried(id: String, QueryPart)
     case readSession(Identifier)
@@ -106,18 +108,18 @@ enum SessionState: Sendable, Equatable {
     case unreadable(String)
 }
 
-/// A message from a member of a room to the others.
+/// A message into a room, on its way to the members on a loop.
 struct Relayed: Sendable {
     let resource: Identifier
-    let user: Identifier
-    let connection: ConnectionID
-    let content: Content
+    /// nil in `missed` alone.
+    let user: Identifier?
+    /// nil where a backend sent it.
+    let connection: ConnectionID?
+    let content: RoomMessage.Content
 
-    enum Content: Sendable {
-        case text([UInt8])
-        case binary([UInt8])
-        /// JSON, from a `publish`.
-        case json([UInt8])
+    /// Messages may have been lost.
+    static func missed(_ resource: Identifier) -> Relayed {
+        Relayed(resource: resource, user: nil, connection: nil, content: .missed)
     }
 }
 

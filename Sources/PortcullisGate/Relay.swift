@@ -18,8 +18,8 @@ extension GateLoop {
         relay(slot, resource, kind == .text ? .text(payload) : .binary(payload))
     }
 
-    /// Gives a message to every other member, on every loop.
-    func relay(_ slot: UInt32, _ resource: Identifier, _ content: Relayed.Content) {
+    /// Gives a message to every other member, on every loop and every gate.
+    func relay(_ slot: UInt32, _ resource: Identifier, _ content: RoomMessage.Content) {
         guard let identity = registry.identity(slot) else { return }
         let relayed = Relayed(
             resource: resource,
@@ -32,6 +32,14 @@ extension GateLoop {
             shared.relaying[other].bytes.add(relayed.weight, ordering: .relaxed)
             mailbox.post(.relayed(relayed))
         }
+        let message = RoomMessage(
+            node: Identifier(configuration.node),
+            connection: relayed.connection,
+            user: relayed.user,
+            content
+        ).encode()
+        shared.publishing.bytes.add(message.count, ordering: .relaxed)
+        order(.publish(resource, message))
     }
 
     /// Delivers to this loop's members. Each form is encoded once, and only where a member reads it.
@@ -48,36 +56,30 @@ extension GateLoop {
             } else {
                 let frame = rawFrame ?? Self.rawFrame(relayed)
                 rawFrame = frame
-                push(slot, frame)
+                if !frame.isEmpty { push(slot, frame) }
             }
         }
     }
 
+    /// Empty where there is nothing to say without `portcullis.v1`.
     private static func rawFrame(_ relayed: Relayed) -> [UInt8] {
         var frame: [UInt8] = []
         switch relayed.content {
         case .text(let text), .json(let text): FrameWriter.append(.text, text.span, to: &frame)
         case .binary(let bytes): FrameWriter.append(.binary, bytes.span, to: &frame)
+        case .missed: break
         }
         return frame
     }
 
     private static func messageFrame(_ relayed: Relayed) -> [UInt8] {
-        let message = JSONBuilder.object { json in
-            json.member("type", "message")
-            json.member("resource", relayed.resource)
-            json.member("user", relayed.user)
-            json.member("connection", relayed.connection.description)
-            switch relayed.content {
-            case .json(let data): json.member("data", json: data)
-            case .text(let text): json.member("data", Identifier(bytes: text))
-            case .binary(let bytes):
-                var encoded: [UInt8] = []
-                Base64.append(bytes.span, to: &encoded)
-                json.member("b64", Identifier(bytes: encoded))
-            }
-        }
         var frame: [UInt8] = []
+        let message = ServerMessage.message(
+            resource: relayed.resource,
+            user: relayed.user,
+            connection: relayed.connection,
+            relayed.content
+        )
         FrameWriter.append(.text, message.span, to: &frame)
         return frame
     }

@@ -96,6 +96,7 @@ extension GateLoop {
         {
             throw Refusal(.reauthenticationRequired, "the session has lost its sign-in")
         }
+        if session.isMFAVerified == false { unverified.insert(slot) } else { unverified.remove(slot) }
         lives[Int(slot)].ends = nil
         setLifeDeadline(slot)
         // A tenant or a device that it did not have may be blocked.
@@ -105,6 +106,11 @@ extension GateLoop {
             $0.verdict(on: new, from: address, presented: presented, now: redisTime)
         }
         if let verdict { return condemn(slot, Closing(verdict.outcome)) }
+        let isUnverified = session.isMFAVerified == false || new.authenticated == nil
+        recomputeMemberships(slot, new) { resource in
+            guard configuration.stepUp.marks(resource) else { return false }
+            return isUnverified || (new.authenticated != signedIn && !isFresh(new, session, for: resource))
+        }
         // A stored permission counts more than what the session claims.
         guard let resource = lives[Int(slot)].resource, let membership = rooms.membership(slot, resource),
             membership.version == 0

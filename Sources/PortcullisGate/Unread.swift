@@ -90,9 +90,10 @@ extension GateLoop {
 
     // MARK: - Between loops
 
-    /// Whether another loop has so much to deliver that nothing more is taken for it: its clients' queues are bounded, and so is this.
+    /// Whether another loop, or Redis, has so much to take that nothing more is taken for it: its clients' queues are bounded, and so is this.
     var isCongested: Bool {
-        shared.relaying.contains { $0.loop != index && $0.bytes.load(ordering: .relaxed) > RelayGauge.most }
+        if shared.publishing.bytes.load(ordering: .relaxed) > RelayGauge.most { return true }
+        return shared.relaying.contains { $0.loop != index && $0.bytes.load(ordering: .relaxed) > RelayGauge.most }
     }
 
     /// Delivers what other loops have relayed, behind all decisions that have come.
@@ -142,7 +143,8 @@ extension Relayed {
         let payload =
             switch content {
             case .text(let bytes), .binary(let bytes), .json(let bytes): bytes.count
+            case .missed: 0
             }
-        return payload + resource.bytes.count + user.bytes.count + 256
+        return payload + resource.bytes.count + (user?.bytes.count ?? 0) + 256
     }
 }

@@ -18,6 +18,8 @@ final class Uplink {
         case token(StreamID, loop: Int)
         case permission(StreamID, loop: Int)
         case ticket(StreamID, loop: Int)
+        case membership(Identifier, StreamID, loop: Int)
+        case published(Identifier, bytes: Int)
         case standing
         case epoch
         case page
@@ -97,6 +99,9 @@ final class Uplink {
     /// The ids behind keys that hold only their hash (`sessions.key`).
     var sessionKeys: SessionKeyBook
 
+    /// Rooms (Uplink+Rooms.swift).
+    var rooms: RoomDesk
+
     /// Whether it was told on this link that sessions can't be renewed.
     var hasToldOfTouch = false
 
@@ -108,7 +113,7 @@ final class Uplink {
     static let channelCount = 3
     static let mostSessionsFailing = 100_000
     /// Questions of handshakes that may wait for Redis: what is more is refused, and comes again.
-    private static let mostQuestions = 50_000
+    static let mostQuestions = 50_000
 
     init(_ loop: GateLoop) {
         self.loop = loop
@@ -117,6 +122,7 @@ final class Uplink {
         keys = configuration.keys
         eventKey = configuration.eventKey.flatMap { try? EventKey($0) }
         machine = VouchMachine(VouchTerms(lease: configuration.lease))
+        rooms = RoomDesk(configuration)
         // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
         sessionKeys = SessionKeyBook(capacity: configuration.connections.multipliedClamped(by: 2))
         if case .sentinels(let addresses, let name) = configuration.redis.place {
@@ -137,6 +143,7 @@ final class Uplink {
         }
         performDuties()
         waitForReplicas()
+        tendRooms()
         flush()
     }
 
@@ -310,6 +317,7 @@ final class Uplink {
             subscribed = 0
             subscriberID = nil
             perform(machine.subscriptionLost(reason))
+            roomsLost()
         }
     }
 
@@ -318,6 +326,9 @@ final class Uplink {
         case .session(_, let stream, let loop), .firstSeen(let stream, let loop), .token(let stream, let loop),
             .permission(let stream, let loop), .ticket(let stream, let loop):
             tell(loop, .answered(stream, .unavailable("Redis could not be asked to the end")))
+        case .membership(let resource, let stream, let loop):
+            membershipRead(resource, stream, loop, .unavailable("Redis could not be asked to the end"))
+        case .published(let resource, let bytes): abandonPublished(resource, bytes: bytes)
         case .goodbye: hasSaidGoodbye = true
         case .adoption(let adoption): keep(adoption)
         case .restored(let copy): restoring.append(copy)
@@ -334,11 +345,13 @@ final class Uplink {
             Command("SUBSCRIBE", "__redis__:invalidate", keys.control(configuration.node), keys.events)
                 .encode(into: &bytes)
             loop.engine.send(stream, bytes)
+            subscribeRooms()
             perform(machine.subscriptionAsked(now: now))
         }
         if kind == .command {
             perform(machine.commandReady(now: now, random: .random(in: .min ... .max)))
             appendWaiting()
+            publishMissed()
         }
     }
 
@@ -431,6 +444,9 @@ final class Uplink {
         case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))
         case .permission(let stream, let loop): tell(loop, .answered(stream, text(value) { .permission($0) }))
         case .ticket(let stream, let loop): tell(loop, .answered(stream, text(value) { .ticket($0) }))
+        case .membership(let resource, let stream, let loop):
+            membershipRead(resource, stream, loop, text(value) { .permission($0) })
+        case .published(let resource, let bytes): published(resource, bytes: bytes, value)
         case .epoch: epoch = value.bytes
         // Read as they came, by ``take(_:_:)``.
         case .standing, .page: break

@@ -40,6 +40,7 @@ public enum GateRights {
             ["PEXPIRE", keys.node(node), none], ["SET", keys.probe(node), none, "PX", "0"],
             ["GETDEL", keys.prefix + "ticket:" + trial], ["PTTL", keys.prefix + "first:" + trial],
             ["RPUSH", reply, none], ["DEL", reply], ["PUBLISH", keys.control(trial), none],
+            ["PUBLISH", keys.rooms + trial, none],
         ]
         if let session {
             lists += [["GET", session], ["HGETALL", session], ["PTTL", session]]
@@ -55,9 +56,10 @@ public enum GateRights {
 
     /// On a connection that is given up behind them.
     public static func subscriptions(_ keys: Keys, node: String) -> [Trial] {
-        ["__redis__:invalidate", keys.control(node), keys.events].map {
-            Trial(name: "SUBSCRIBE on the channel \($0)", command: Command("SUBSCRIBE", $0))
-        }
+        let room = keys.rooms + trial
+        let channels = ["__redis__:invalidate", keys.control(node), keys.events, room]
+        return channels.map { Trial(name: "SUBSCRIBE on the channel \($0)", command: Command("SUBSCRIBE", $0)) }
+            + [Trial(name: "UNSUBSCRIBE", command: Command("UNSUBSCRIBE", room))]
     }
 
     /// What is said of a right that is missing; nil where an answer refuses none.

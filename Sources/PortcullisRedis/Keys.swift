@@ -18,6 +18,12 @@ public struct Keys: Equatable, Sendable {
     public var epoch: String { prefix + "epoch" }
     public var nodes: String { prefix + "nodes" }
 
+    /// What the channels of all rooms begin with.
+    public var rooms: String { prefix + "room:" }
+
+    /// The channel of a resource.
+    public func room(_ resource: Identifier) -> [UInt8] { Array(rooms.utf8) + resource.bytes }
+
     public func node(_ name: String) -> String { prefix + "node:" + name }
     public func control(_ node: String) -> String { prefix + "ctl:" + node }
     public func probe(_ node: String) -> String { prefix + "probe:" + node }

@@ -87,19 +87,29 @@ public enum ServerMessage {
         }
     }
 
-    /// - Parameter data: JSON.
+    /// What was said in a room, to a member: a text as a JSON string, bytes as base 64.
+    /// - Parameter connection: nil where a backend said it.
     public static func message(
         resource: Identifier,
-        user: Identifier,
-        connection: ConnectionID,
-        data: [UInt8]
+        user: Identifier?,
+        connection: ConnectionID?,
+        _ content: RoomMessage.Content
     ) -> [UInt8] {
-        JSONBuilder.object { json in
+        if content == .missed { return missed(resource: resource) }
+        return JSONBuilder.object { json in
             json.member("type", "message")
             json.member("resource", resource)
-            json.member("user", user)
-            json.member("connection", connection.description)
-            json.member("data", json: data)
+            if let user { json.member("user", user) }
+            if let connection { json.member("connection", connection.description) }
+            switch content {
+            case .json(let data): json.member("data", json: data)
+            case .text(let text): json.member("data", Identifier(bytes: text))
+            case .binary(let bytes):
+                var encoded: [UInt8] = []
+                Base64.append(bytes.span, to: &encoded)
+                json.member("b64", Identifier(bytes: encoded))
+            case .missed: break
+            }
         }
     }
 

@@ -64,6 +64,24 @@ import Testing
         compare(rooms, [:])
     }
 
+    /// Told once; and not where there are members again.
+    @Test func roomsThatAreEmptiedAreTold() {
+        var rooms = Rooms()
+        let role = Role(rank: 0)
+        rooms.join(0, "a", role: role, version: 0)
+        rooms.join(1, "a", role: role, version: 0)
+        rooms.join(0, "b", role: role, version: 0)
+        #expect(rooms.memberships(of: 0) == 2)
+        rooms.leaveAll(0)
+        #expect(rooms.memberships(of: 0) == 0)
+        #expect(rooms.takeEmptied() == ["b"])
+        #expect(rooms.takeEmptied() == [])
+        #expect(rooms.leave(1, "a") == true)
+        rooms.join(2, "a", role: role, version: 0)
+        #expect(rooms.hasMembers("a") && !rooms.hasMembers("b"))
+        #expect(rooms.takeEmptied() == [])
+    }
+
     @Test func aRoomLivesAsLongAsItsMembers() {
         var rooms = Rooms()
         #expect(rooms.leave(0, "doc:1") == false)

@@ -47,7 +47,8 @@ import Testing
     private func losses(_ test: GateUnderTest) -> [String] {
         test.reports.all.compactMap {
             switch $0 {
-            case .redisLost(let why), .eventNotAdopted(let why), .notVouching(let why), .sessionsNotRenewed(let why):
+            case .redisLost(let why), .eventNotAdopted(let why), .notVouching(let why), .sessionsNotRenewed(let why),
+                .roomNotPublished(let why):
                 why
             case .replication(.unknown(let why), _): why
             default: nil
@@ -79,6 +80,22 @@ import Testing
         )
         let dave = try WebSocketPeer(test.gate.endpoint, path: "/ws?ticket=t")
         for peer in [alice, bound, carol, dave] { #expect(peer.status == 101) }
+        // A room is heard, spoken in, and left.
+        let joined = try test.connect("erin", ["permissions": #"{"d":"editor"}"#])
+        _ = try joined.receive(type: "welcome")
+        try joined.send(text: #"{"type":"join","resource":"e"}"#)
+        _ = try joined.receive(type: "error")
+        try joined.send(text: #"{"type":"join","resource":"d"}"#)
+        _ = try joined.receive(type: "joined")
+        try joined.send(text: #"{"type":"publish","resource":"d","data":1}"#)
+        #expect(try bound.receive(type: "message")["data"] as? Int == 1)
+        try joined.send(text: #"{"type":"leave","resource":"d"}"#)
+        _ = try joined.receive(type: "left")
+        let other = try test.connect("erin", ["permissions": #"{"f":"editor"}"#], path: "/ws/f", raw: true)
+        try other.close(code: 1000)
+        try test.wait("the room is left") {
+            try redis.ask("PUBSUB", "NUMSUB", "portcullis:room:f").array?.last == .integer(0)
+        }
         // Use renews the session.
         try carol.send(text: "x")
         try test.wait("the session is renewed") {
@@ -139,6 +156,19 @@ import Testing
                 "\(words): \(answer)"
             )
         }
+    }
+
+    /// What the README says that a backend needs which speaks in rooms.
+    @Test func backendsInRooms() throws {
+        let readme = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../README.md")
+        let text = try String(contentsOf: readme, encoding: .utf8)
+        let more = try #require(text.firstRange(of: "&portcullis:room:* ")).lowerBound
+        let rights = String(text[more...].prefix { $0 != "`" })
+        let redis = try RedisServer()
+        let backend = try BlockingConnection(try user("portcullis-publisher", redis, adding: " " + rights))
+        #expect(try backend.ask(Command("PUBLISH", "portcullis:room:d", "{}")) == .integer(0))
+        #expect(try backend.ask(Command("PUBLISH", "portcullis:ctl:d", "{}")).errorText != nil)
+        #expect(try backend.ask(Command("SUBSCRIBE", "portcullis:room:d")).errorText == nil)
     }
 
     /// What the README says that commands need which ask gates.

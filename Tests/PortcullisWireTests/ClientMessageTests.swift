@@ -150,7 +150,7 @@ import Testing
         ),
         (ServerMessage.notice(data: Array(#"{"a":1}"#.utf8)), #"{"type":"notice","data":{"a":1}}"#),
         (
-            ServerMessage.message(resource: "doc:1", user: "bob", connection: id, data: Array("null".utf8)),
+            ServerMessage.message(resource: "doc:1", user: "bob", connection: id, .json(Array("null".utf8))),
             #"{"type":"message","resource":"doc:1","user":"bob","connection":"000000010000000000000002","data":null}"#
         ),
         (

@@ -66,6 +66,13 @@ struct GateJournal: Sendable {
             )
         case .eventNotAdopted(let why):
             logger.error("a published event could not be put into the log", metadata: ["why": "\(why)"])
+        case .roomMessagesRejected(let count, let rejection):
+            logger.error(
+                "messages in rooms were refused",
+                metadata: ["messages": "\(count)", "detail": "\(rejection)"]
+            )
+        case .roomNotPublished(let why):
+            logger.error("a message for a room could not be published", metadata: ["why": "\(why)"])
         case .logEntryRejected(let position, let rejection):
             logger.error(
                 "an entry of the log cannot be read",

@@ -1,0 +1,233 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisTokens
+import PortcullisWire
+
+/// How connections become members of rooms and cease to be, and what the loop hears of the rooms' subscriptions.
+extension GateLoop {
+    /// How many resources a connection may be a member of.
+    static let mostMemberships = 256
+    /// How many `join`s of one resource may wait for the same answer.
+    private static let mostRefs = 16
+
+    // MARK: - Joining and leaving
+
+    func join(_ slot: UInt32, _ resource: Identifier, _ ref: [UInt8]?) throws(MessageRefusal) {
+        if let membership = rooms.membership(slot, resource) {
+            return sayJoined(slot, resource, membership.role, [ref])
+        }
+        if let waiting = joining[slot]?[resource] {
+            guard waiting.refs.count < Self.mostRefs else {
+                throw MessageRefusal(.unavailable, "The resource is being joined already.", ref: ref)
+            }
+            joining[slot]?[resource]?.refs.append(ref)
+            return
+        }
+        guard let identity = registry.identity(slot) else { return }
+        guard rooms.memberships(of: slot) + (joining[slot]?.count ?? 0) < Self.mostMemberships else {
+            let detail = "A connection may be a member of \(Self.mostMemberships) resources: leave one first."
+            throw MessageRefusal(.unavailable, detail, ref: ref)
+        }
+        joining[slot, default: [:]][resource] = Joining(refs: [ref])
+        order(.permission(user: identity.user, resource: resource, stream(slot)))
+    }
+
+    func leave(_ slot: UInt32, _ resource: Identifier, _ ref: [UInt8]?) throws(MessageRefusal) {
+        let wasJoining = joining[slot]?[resource] != nil
+        failJoin(slot, resource, .unavailable, "The resource was left before it was joined.")
+        guard rooms.leave(slot, resource) || wasJoining else {
+            throw MessageRefusal(.notAMember, "The connection is no member of the resource.", ref: ref)
+        }
+        say(slot, ServerMessage.left(resource: resource, ref: ref))
+    }
+
+    /// Redis has said which role is stored.
+    private func permissionRead(_ stream: StreamID, _ resource: Identifier, _ answer: Answer) {
+        let slot = stream.slot
+        guard isCurrent(stream), lives[Int(slot)].phase == .live, joining[slot]?[resource] != nil else { return }
+        guard case .permission(let stored) = answer else {
+            return failJoin(slot, resource, .unavailable, "The permission can't be read now: try again.")
+        }
+        if let stored {
+            guard let grant = Grant(stored: Identifier(bytes: stored), roles: configuration.roles) else {
+                return failJoin(slot, resource, .forbidden, "The stored permission is malformed.")
+            }
+            joining[slot]?[resource]?.grant = grant
+        }
+        goOnJoining(slot, resource)
+    }
+
+    /// The permission is known: it is held against what has come since, and the room's subscription is awaited.
+    private func goOnJoining(_ slot: UInt32, _ resource: Identifier) {
+        guard let waiting = joining[slot]?[resource], let identity = registry.identity(slot) else { return }
+        let grant = PermissionBook.newer(waiting.grant, book.grant(identity.user, resource))
+        guard let role = role(identity, on: resource, grant), role >= configuration.roles.viewer else {
+            return failJoin(slot, resource, .forbidden, "Joining needs the role viewer.")
+        }
+        let isFresh = configuration.stepUp.admits(
+            resource,
+            authenticated: identity.authenticated,
+            isMFAVerified: unverified.contains(slot) ? false : nil,
+            now: wall,
+            leeway: configuration.tokens.leeway
+        )
+        guard isFresh else { return failJoin(slot, resource, .forbidden, "The resource needs a fresh sign-in.") }
+        guard roomLinks.stands(resource) else { return wait(for: resource, .join(stream(slot))) }
+        _ = takeJoining(slot, resource)
+        rooms.join(slot, resource, role: role, version: grant?.version ?? 0)
+        sayJoined(slot, resource, role, waiting.refs)
+    }
+
+    /// Redis has lost its versions: what was read of it before is older than whatever comes.
+    func resetWaitingVersions() {
+        for (slot, waiting) in joining {
+            for resource in waiting.keys { joining[slot]?[resource]?.grant?.resetVersion() }
+        }
+        for slot in lives.indices where lives[slot].phase == .asking { lives[slot].pending?.grant?.resetVersion() }
+    }
+
+    private func takeJoining(_ slot: UInt32, _ resource: Identifier) -> Joining? {
+        let waiting = joining[slot]?.removeValue(forKey: resource)
+        if joining[slot]?.isEmpty == true { joining[slot] = nil }
+        return waiting
+    }
+
+    private func failJoin(_ slot: UInt32, _ resource: Identifier, _ code: MessageRefusal.Code, _ detail: String) {
+        for ref in takeJoining(slot, resource)?.refs ?? [] {
+            say(slot, ServerMessage.error(MessageRefusal(code, detail, ref: ref)))
+        }
+    }
+
+    private func sayJoined(_ slot: UInt32, _ resource: Identifier, _ role: Role, _ refs: [[UInt8]?]) {
+        for ref in refs {
+            say(slot, ServerMessage.joined(resource: resource, role: role, roles: configuration.roles, ref: ref))
+        }
+    }
+
+    /// The connection's session says something new of its user: a membership that it gave ends or changes with it.
+    func recomputeMemberships(_ slot: UInt32, _ identity: Identity, hasLostSignIn: (Identifier) -> Bool) {
+        var changed: [(resource: Identifier, from: Role, to: Role?)] = []
+        rooms.forEachMembership(of: slot) { resource, membership in
+            guard resource != lives[Int(slot)].resource else { return }
+            if hasLostSignIn(resource) {
+                changed.append((resource, membership.role, nil))
+            } else if membership.version == 0 {
+                // A stored permission counts more than what the session claims.
+                let role = role(identity, on: resource, book.grant(identity.user, resource))
+                if role != membership.role { changed.append((resource, membership.role, role)) }
+            }
+        }
+        for (resource, from, to) in changed {
+            let message = ServerMessage.permission(
+                resource: resource,
+                from: from,
+                to: to,
+                version: 0,
+                reason: nil,
+                roles: configuration.roles
+            )
+            say(slot, message)
+            if let to, to >= configuration.roles.viewer {
+                rooms.join(slot, resource, role: to, version: 0)
+            } else if rooms.leave(slot, resource) {
+                say(slot, ServerMessage.left(resource: resource, ref: nil))
+            }
+        }
+    }
+
+    // MARK: - Subscriptions
+
+    /// Asks the loop that holds the links.
+    func order(_ order: RoomOrder) {
+        if let uplink {
+            uplink.obey(order, loop: index)
+        } else {
+            shared.mailboxes[0].post(.roomOrdered(order, loop: index))
+        }
+    }
+
+    func wait(for resource: Identifier, _ waiter: RoomLinks.Waiter) {
+        guard let serial = roomLinks.wait(for: resource, waiter) else { return }
+        order(.want(resource, serial: serial))
+    }
+
+    func take(_ news: RoomNews) {
+        switch news {
+        case .stands(let resource, let serial):
+            guard let stood = roomLinks.stood(resource, serial: serial) else { return }
+            if stood.missed { deliver(.missed(resource), except: nil) }
+            for waiter in stood.waiting { goOn(waiter, resource) }
+            releaseRoom(resource)
+        case .unavailable(let resource, let serial, let isFull):
+            for waiter in roomLinks.failed(resource, serial: serial) { fail(waiter, resource, isFull: isFull) }
+            releaseRoom(resource)
+        case .lost:
+            for (resource, waiting) in roomLinks.lost() {
+                for waiter in waiting { fail(waiter, resource, isFull: false) }
+                releaseRoom(resource)
+            }
+        case .permission(let stream, let resource, let answer): permissionRead(stream, resource, answer)
+        }
+    }
+
+    private func goOn(_ waiter: RoomLinks.Waiter, _ resource: Identifier) {
+        switch waiter {
+        case .handshake(let stream): roomStood(stream)
+        case .join(let stream):
+            guard isCurrent(stream), lives[Int(stream.slot)].phase == .live else { return }
+            goOnJoining(stream.slot, resource)
+        }
+    }
+
+    /// A handshake goes on where it waited: with the stored grant that it read then, and what has come since.
+    private func roomStood(_ stream: StreamID) {
+        guard isCurrent(stream), lives[Int(stream.slot)].phase == .asking,
+            let pending = lives[Int(stream.slot)].pending
+        else { return }
+        do throws(Refusal) {
+            guard canVouch else { throw Refusal(.cannotVouch, "the view of revocations is not confirmed") }
+            let bytes = pending.bytes
+            try admit(stream, bytes.span, pending, grant: pending.grant)
+        } catch {
+            refuse(stream, error, pending)
+        }
+    }
+
+    private func fail(_ waiter: RoomLinks.Waiter, _ resource: Identifier, isFull: Bool) {
+        switch waiter {
+        case .handshake(let stream):
+            let refusal =
+                isFull
+                ? Refusal(.atCapacity, "the gate has as many rooms as it may have")
+                : Refusal(.storeUnavailable, "the room's channel can't be subscribed to")
+            refuse(stream, refusal)
+        case .join(let stream):
+            guard isCurrent(stream), lives[Int(stream.slot)].phase == .live else { return }
+            let detail = "The room can't be heard now: try again."
+            failJoin(stream.slot, resource, .unavailable, detail)
+        }
+    }
+
+    /// With the end of a turn: rooms without members are not heard any more.
+    func releaseRooms() {
+        for resource in rooms.takeEmptied() { releaseRoom(resource) }
+    }
+
+    private func releaseRoom(_ resource: Identifier) {
+        guard !rooms.hasMembers(resource), roomLinks.release(resource) else { return }
+        order(.release(resource))
+    }
+}
+
+/// A `join` that waits: for the stored permission, then for the room.
+struct Joining {
+    /// What is to be echoed, once for each `join`.
+    var refs: [[UInt8]?]
+    var grant: Grant?
+}
+
+extension Grant {
+    fileprivate mutating func resetVersion() {
+        self = Grant(version: 0, role: role)
+    }
+}

@@ -1,0 +1,195 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisRedis
+import PortcullisWire
+import Synchronization
+
+/// Rooms on the links: which channels are subscribed to, what is published there, and what comes from them.
+extension Uplink {
+    func obey(_ order: RoomOrder, loop: Int) {
+        switch order {
+        case .want(let resource, let serial): want(resource, loop, serial)
+        case .release(let resource):
+            if rooms.interest.release(resource, loop: loop) { say("UNSUBSCRIBE", resource) }
+        case .publish(let resource, let message): publish(resource, message)
+        case .permission(let user, let resource, let stream): askMembership(user, resource, stream, loop: loop)
+        }
+    }
+
+    // MARK: - Subscriptions
+
+    private func want(_ resource: Identifier, _ loop: Int, _ serial: UInt64) {
+        switch rooms.interest.want(resource, loop: loop, serial: serial) {
+        case .nothing: break
+        case .subscribe: say("SUBSCRIBE", resource)
+        case .stands: tell(loop, .roomNews(.stands(resource, serial: serial)))
+        case .unavailable: tell(loop, .roomNews(.unavailable(resource, serial: serial, isFull: false)))
+        case .full: tell(loop, .roomNews(.unavailable(resource, serial: serial, isFull: true)))
+        }
+    }
+
+    private func say(_ word: String, _ resource: Identifier) {
+        Command([Array(word.utf8), keys.room(resource)]).encode(into: &rooms.output)
+    }
+
+    /// All of a turn in one write.
+    func flushRooms() {
+        guard !rooms.output.isEmpty, subscription.machine.isReady, let stream = subscription.stream else { return }
+        loop.engine.send(stream, rooms.output)
+        rooms.output.removeAll(keepingCapacity: rooms.output.count <= 1 << 16)
+    }
+
+    /// The subscription link stands: behind its own channels come those of the rooms.
+    func subscribeRooms() {
+        rooms.output = []
+        for resource in rooms.interest.connected() { say("SUBSCRIBE", resource) }
+    }
+
+    func roomsLost() {
+        rooms.output = []
+        rooms.interest.lost()
+        shared.tellAll(.roomNews(.lost))
+    }
+
+    /// The resource of a room's channel; nil where it is another channel.
+    func room(_ channel: [UInt8]) -> Identifier? {
+        let prefix = keys.rooms.utf8
+        guard channel.starts(with: prefix) else { return nil }
+        return Identifier(bytes: Array(channel.dropFirst(prefix.count)))
+    }
+
+    func roomSubscribed(_ resource: Identifier) {
+        for (loop, serial) in rooms.interest.acknowledged(resource) {
+            tell(loop, .roomNews(.stands(resource, serial: serial)))
+        }
+    }
+
+    // MARK: - Publishing
+
+    private func publish(_ resource: Identifier, _ message: [UInt8]) {
+        guard command.machine.isReady else {
+            shared.publishing.bytes.subtract(message.count, ordering: .relaxed)
+            return notSent(resource)
+        }
+        let placed = RoomMessage.placed(message, at: machine.newestKnown)
+        let command = Command([Array("PUBLISH".utf8), keys.room(resource), placed])
+        pending.append(command, .published(resource, bytes: message.count))
+    }
+
+    func published(_ resource: Identifier, bytes: Int, _ value: RESPValue) {
+        shared.publishing.bytes.subtract(bytes, ordering: .relaxed)
+        if let error = value.errorText { shared.report(.roomNotPublished(String(error.prefix(80)))) }
+    }
+
+    /// The link was lost before Redis answered.
+    func abandonPublished(_ resource: Identifier, bytes: Int) {
+        shared.publishing.bytes.subtract(bytes, ordering: .relaxed)
+        notSent(resource)
+    }
+
+    private func notSent(_ resource: Identifier) {
+        guard rooms.unsent.count < RoomDesk.mostUnsent else { return }
+        rooms.unsent.insert(resource)
+    }
+
+    /// The command link stands again: members at other gates are told what they may have missed.
+    func publishMissed() {
+        let unsent = rooms.unsent
+        rooms.unsent = []
+        let node = Identifier(configuration.node)
+        for resource in unsent {
+            let connection = ConnectionID(instance: shared.instance, serial: 0)
+            let message = RoomMessage(node: node, connection: connection, user: nil, .missed).encode()
+            shared.publishing.bytes.add(message.count, ordering: .relaxed)
+            publish(resource, message)
+        }
+    }
+
+    // MARK: - What comes
+
+    func roomReceived(_ resource: Identifier, _ payload: [UInt8]) {
+        // The last member left, and Redis has not heard of it.
+        guard !rooms.interest.loops(of: resource).isEmpty else { return }
+        do throws(RoomMessageRejection) {
+            guard let message = try RoomMessage.decode(payload, limit: rooms.limit, &rooms.json) else { return }
+            // Members of this gate have it already.
+            if let connection = message.connection, connection.instance == shared.instance,
+                message.node == Identifier(configuration.node)
+            {
+                return
+            }
+            // A place that the log can't have reached yet: nobody could wait for it.
+            if let at = message.at, let latest, at > latest, at > machine.newestKnown { throw .badField("at") }
+            take(message, resource)
+        } catch {
+            rooms.rejected += 1
+            rooms.lastRejection = error
+        }
+    }
+
+    private func take(_ message: RoomMessage, _ resource: Identifier) {
+        let relayed = Relayed(
+            resource: resource,
+            user: message.user,
+            connection: message.connection,
+            content: message.content
+        )
+        let at = message.at ?? .zero
+        if !rooms.held.holds(resource), machine.hasTold(upTo: at) { return deliver(relayed) }
+        guard rooms.held.append(relayed, at: at, now: now) else {
+            return deliver(.missed(resource))
+        }
+        if !machine.hasTold(upTo: at) { perform(machine.readNow(now: now)) }
+    }
+
+    /// To the loops that have members, behind all decisions that they have been told of.
+    private func deliver(_ relayed: Relayed) {
+        for index in rooms.interest.loops(of: relayed.resource).keys {
+            let gauge = shared.relaying[index]
+            if rooms.overfull[index]?.contains(relayed.resource) == true { continue }
+            guard gauge.bytes.load(ordering: .relaxed) < RoomDesk.mostOnTheWay else {
+                rooms.overfull[index, default: []].insert(relayed.resource)
+                continue
+            }
+            gauge.bytes.add(relayed.weight, ordering: .relaxed)
+            tell(index, .relayed(relayed))
+        }
+    }
+
+    /// Behind all that the turn has brought.
+    func tendRooms() {
+        if !rooms.held.isEmpty {
+            for relayed in rooms.held.take({ machine.hasTold(upTo: $0) }) { deliver(relayed) }
+            for resource in rooms.held.expire(now: now) { deliver(.missed(resource)) }
+        }
+        for (index, resources) in rooms.overfull
+        where shared.relaying[index].bytes.load(ordering: .relaxed) < RoomDesk.mostOnTheWay / 2 {
+            rooms.overfull[index] = nil
+            for resource in resources {
+                let relayed = Relayed.missed(resource)
+                shared.relaying[index].bytes.add(relayed.weight, ordering: .relaxed)
+                tell(index, .relayed(relayed))
+            }
+        }
+        if rooms.rejected > 0, now >= rooms.nextReport, let last = rooms.lastRejection {
+            shared.report(.roomMessagesRejected(rooms.rejected, last))
+            rooms.rejected = 0
+            rooms.nextReport = now + Milliseconds(1000)
+        }
+        flushRooms()
+    }
+
+    // MARK: - Permissions
+
+    private func askMembership(_ user: Identifier, _ resource: Identifier, _ stream: StreamID, loop: Int) {
+        guard command.machine.isReady, pending.count < Self.mostQuestions else {
+            return membershipRead(resource, stream, loop, .unavailable("Redis can't be asked"))
+        }
+        let command = Command([Array("HGET".utf8), keys.permissions(of: user), resource.bytes])
+        pending.append(command, .membership(resource, stream, loop: loop))
+    }
+
+    func membershipRead(_ resource: Identifier, _ stream: StreamID, _ loop: Int, _ answer: Answer) {
+        tell(loop, .roomNews(.permission(stream, resource, answer)))
+    }
+}
