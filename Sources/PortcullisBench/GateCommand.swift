@@ -72,7 +72,7 @@ struct GateCommand: ParsableCommand {
             .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed, .sessionsLackCreation,
             .sessionsNotRenewed, .roomMessagesRejected, .roomNotPublished:
             progress("gate: \(report)")
-        case .refused(_, let refusal): progress("gate: refused \(refusal)")
+        case .refused(_, let refusal), .refreshRefused(_, _, let refusal): progress("gate: refused \(refusal)")
         case .redisReady, .replication, .vouching, .thawed, .decided, .unknownKey, .keysWithdrawn, .admitted, .closed,
             .stopped:
             break

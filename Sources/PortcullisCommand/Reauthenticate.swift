@@ -6,7 +6,10 @@ struct Reauthenticate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ask the matching users to sign in again, and refuse older sign-ins from now on.",
         discussion:
-            "Credentials whose auth_time is missing or older than this decision are refused with reauthentication_required."
+            """
+            Credentials whose auth_time is missing or older than this decision are refused with reauthentication_required.
+            Live connections are told, and closed with 4401 after --within unless they have refreshed with a later sign-in.
+            """
     )
 
     @OptionGroup var select: SelectorOptions
@@ -14,7 +17,12 @@ struct Reauthenticate: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @Option(help: "A sentence for the person.") var message: String?
     @Option(help: ArgumentHelp("A session that is spared.", valueName: "session")) var exceptSession: String?
-    @Option(help: ArgumentHelp("How long live connections have for it (60s).", valueName: "time")) var within: Span?
+    @Option(
+        help: ArgumentHelp(
+            "How long live connections have for it (60s); 0s: they are closed at once.",
+            valueName: "time"
+        )
+    ) var within: Span?
 
     func run() throws {
         let select = try select.required(namesConnections: false)

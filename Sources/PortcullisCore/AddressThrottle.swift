@@ -120,6 +120,12 @@ public struct AddressThrottle: Sendable {
         return .admitted
     }
 
+    /// How long a source that has failed too often must wait; nil: it may try. Counts nothing.
+    public func waitAfterFailures(_ source: Source, now: BootTime) -> Milliseconds? {
+        guard let place = places[source] else { return nil }
+        return entries[Int(place)].failures.wait(limits.failuresPerMinute, .minute, now)
+    }
+
     /// A connection that ``enter(_:now:)`` admitted is gone.
     public mutating func left(_ source: Source) {
         // Without a limit connections are not counted; one that was admitted without an entry may meet a later one of its source.

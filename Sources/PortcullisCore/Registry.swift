@@ -11,7 +11,7 @@ public struct Registry: Sendable {
 
     private struct Entry {
         var identity: Identity?
-        /// The time of the handshake: that of the wall clock, or Redis' where that is earlier.
+        /// When the credential was shown: by the wall clock, or Redis' where that is earlier.
         var presented = WallTime(milliseconds: 0)
         var state = State.pending
     }
@@ -35,12 +35,8 @@ public struct Registry: Sendable {
         count += 1
         let all = entries
         users.insert(slot, hash: identity.hash(.user)) { Self.same(all, $0, .user, identity) }
-        if identity.has(.session) {
-            sessions.insert(slot, hash: identity.hash(.session)) { Self.same(all, $0, .session, identity) }
-        }
-        if identity.has(.token) {
-            tokens.insert(slot, hash: identity.hash(.token)) { Self.same(all, $0, .token, identity) }
-        }
+        enter(slot, identity, .session)
+        enter(slot, identity, .token)
         return true
     }
 
@@ -67,11 +63,34 @@ public struct Registry: Sendable {
         return true
     }
 
-    /// Takes over what a credential says anew. Its user, session and token must be those it was entered with; else nothing happens.
-    public mutating func update(_ slot: UInt32, _ identity: Identity) {
-        guard let old = self.identity(slot) else { return }
-        guard [.user, .session, .token].allSatisfy({ old.matches($0, identity) }) else { return }
+    /// Takes over what a credential says anew, or another credential of the same user: from here on the connection is found by the ids of
+    /// that one, and no more by those of the one before.
+    ///
+    /// - Parameter presented: when another credential was shown; nil: the one that was shown at the handshake says something new.
+    /// - Returns: false where the user is another or nobody is entered: then nothing happens.
+    @discardableResult
+    public mutating func update(_ slot: UInt32, _ identity: Identity, presented: WallTime? = nil) -> Bool {
+        guard let old = self.identity(slot), old.matches(.user, identity) else { return false }
+        let (movesSession, movesToken) = (!old.matches(.session, identity), !old.matches(.token, identity))
+        if movesSession, old.has(.session) { sessions.remove(slot) }
+        if movesToken, old.has(.token) { tokens.remove(slot) }
         entries[Int(slot)].identity = identity
+        if let presented { entries[Int(slot)].presented = presented }
+        if movesSession { enter(slot, identity, .session) }
+        if movesToken { enter(slot, identity, .token) }
+        return true
+    }
+
+    /// Puts a connection into the index of its session or token, where it has one.
+    private mutating func enter(_ slot: UInt32, _ identity: Identity, _ field: Identity.Field) {
+        guard identity.has(field) else { return }
+        let all = entries
+        let isSame = { (other: UInt32) in Self.same(all, other, field, identity) }
+        if field == .session {
+            sessions.insert(slot, hash: identity.hash(field), isKey: isSame)
+        } else {
+            tokens.insert(slot, hash: identity.hash(field), isKey: isSame)
+        }
     }
 
     /// The one place where a connection leaves.
@@ -95,7 +114,7 @@ public struct Registry: Sendable {
         Int(slot) < entries.count ? entries[Int(slot)].identity : nil
     }
 
-    /// The time of the connection's handshake.
+    /// When the connection's credential was shown: at its handshake, or where it was replaced by another.
     public func presented(_ slot: UInt32) -> WallTime? {
         identity(slot) == nil ? nil : entries[Int(slot)].presented
     }

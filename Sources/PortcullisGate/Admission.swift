@@ -58,7 +58,10 @@ extension GateLoop {
         engine.govern(stream)
         engine.send(stream, output)
         heard(slot)
+        armNotice(slot)
         setLifeDeadline(slot)
+        sayExpiring(slot)
+        guard lives[Int(slot)].phase == .live else { return }
         sessionAdmitted(slot, pending)
         if pending.isMFAVerified == false { unverified.insert(slot) }
         if configuration.reportsAdmissions {
@@ -87,9 +90,6 @@ extension GateLoop {
     }
 
     private func appendWelcome(_ slot: UInt32, _ identity: Identity, _ bound: (resource: Identifier, role: Role)?) {
-        var permissions = identity.permissions
-        for (resource, grant) in book.grants(of: identity.user) { permissions[resource] = grant.role }
-        if let bound { permissions[bound.resource] = bound.role }
         let message = ServerMessage.welcome(
             .init(
                 connection: connectionID(slot),
@@ -98,7 +98,7 @@ extension GateLoop {
                 expires: identity.expires,
                 resource: bound?.resource,
                 role: bound?.role,
-                permissions: permissions,
+                permissions: knownPermissions(slot, identity),
                 node: configuration.node,
                 heartbeat: configuration.heartbeat
             ),

@@ -1,7 +1,6 @@
 import PortcullisCore
 import PortcullisReactor
 import PortcullisWire
-import Synchronization
 
 /// Decisions against live connections: exactly the matching ones, at once.
 extension GateLoop {
@@ -21,10 +20,8 @@ extension GateLoop {
         case .notify(let select, let except, let data): return notify(select, except, data, decided, enforced)
         case .permit(let permit):
             change(permit, decided, &enforced)
-        case .reauthenticate(let select, let except, _):
-            // Live connections are asked to refresh by a later step; until then one that must authenticate anew is closed, which is stricter.
-            let closing = Closing(.expired, detail: decided.message)
-            return close(select, except, .reauthenticationRequired, decided, enforced, closing)
+        case .reauthenticate(let select, let except, let within):
+            return reauthenticate(select, except, within, decided, enforced)
         case .unblock, .lift:
             break
         }
@@ -60,12 +57,9 @@ extension GateLoop {
         }
     }
 
-    private func mustReauthenticate(_ slot: UInt32) -> Bool {
+    func mustReauthenticate(_ slot: UInt32) -> Bool {
         guard let identity = registry.identity(slot), let presented = registry.presented(slot) else { return false }
-        let (address, redisTime) = (lives[Int(slot)].address, shared.redisTime())
-        return shared.standing.withLock {
-            $0.verdict(on: identity, from: address, presented: presented, now: redisTime) == .reauthenticationRequired
-        }
+        return verdict(slot, on: identity, presented: presented) == .reauthenticationRequired
     }
 
     // MARK: - Matching
@@ -100,7 +94,7 @@ extension GateLoop {
 
     // MARK: - Effects
 
-    private func close(
+    func close(
         _ select: Selector,
         _ except: Selector?,
         _ outcome: Outcome,
@@ -172,6 +166,7 @@ extension GateLoop {
         rooms.leaveAll(slot)
         held[slot] = nil
         if !joining.isEmpty { joining[slot] = nil }
+        forgetRefresh(slot)
         forgetUnread(stream(slot))
         // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease: such a stream stays
         // under it, and one that is behind it is closed. The clock is read anew, for the turn may have been long.
@@ -227,7 +222,7 @@ extension GateLoop {
         }
     }
 
-    private func sayPermission(
+    func sayPermission(
         _ slot: UInt32,
         _ resource: Identifier,
         _ from: Role?,

@@ -51,8 +51,9 @@ extension GateLoop {
             relay(slot, resource, .json(data))
         case .join(let resource, let ref): try join(slot, resource, ref)
         case .leave(let resource, let ref): try leave(slot, resource, ref)
-        case .refresh, .authenticate:
-            throw MessageRefusal(.unavailable, "This gate takes a credential in the handshake only: connect anew.")
+        case .refresh(let token, let ref): try refresh(slot, token, ref: ref)
+        case .authenticate:
+            throw MessageRefusal(.badMessage, "The connection has a credential: send another one as `refresh`.")
         }
     }
 

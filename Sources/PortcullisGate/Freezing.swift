@@ -110,6 +110,7 @@ extension GateLoop {
             )
             FrameWriter.append(.text, message.span, to: &output)
         }
+        if let demand = takeDemand(slot) { FrameWriter.append(.text, demand.span, to: &output) }
         for message in messages?.others ?? [] { FrameWriter.append(.text, message.span, to: &output) }
         rooms.forEachMembership(of: slot) { resource, _ in
             FrameWriter.append(.text, ServerMessage.missed(resource: resource).span, to: &output)
@@ -117,10 +118,10 @@ extension GateLoop {
         if !output.isEmpty { push(slot, output) }
     }
 
-    /// A frozen connection's next deadline: its expiry alone.
+    /// A frozen connection's next deadline: the end of its credential, or of the time to sign in anew.
     func setFrozenDeadline(_ slot: UInt32) {
         let later = now + Milliseconds(1000)
-        wheel.set(slot, at: min(later, lives[Int(slot)].ends ?? later))
+        wheel.set(slot, at: min(later, endOfService(slot) ?? later))
     }
 
     /// Closes a slice of those whom the freeze has lasted too long for, each with another time to return.

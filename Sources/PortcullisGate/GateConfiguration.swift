@@ -56,6 +56,8 @@ public struct GateConfiguration: Sendable {
     public var messageLimits: MessageLimits
     public var handshake: Milliseconds
     public var heartbeat: Milliseconds
+    /// How long before its credential ends a connection is told so.
+    public var expiryNotice: Milliseconds
     /// Bytes that may wait for one connection.
     public var sendQueue: Int
     /// Connections of the whole gate.
@@ -104,6 +106,7 @@ public struct GateConfiguration: Sendable {
         self.messageLimits = MessageLimits()
         self.handshake = .seconds(5)
         self.heartbeat = .seconds(25)
+        self.expiryNotice = .seconds(30)
         self.sendQueue = 1 << 20
         self.connections = 19_000
         self.throttle = AddressThrottle.Limits()

@@ -40,6 +40,10 @@ final class GateLoop {
     var unverified: Set<UInt32> = []
     var wheel: SweepWheel
     var lease: LoopLease
+    /// Tokens that are to replace the credential of a live connection and that Redis is asked about, by slot: one for each at most.
+    var refreshes: [UInt32: Refresh] = [:]
+    /// Who must sign in anew, by slot.
+    var demands: [UInt32: Demand] = [:]
     /// What is said at the thaw, by slot.
     var held: [UInt32: HeldMessages] = [:]
     var isDraining = false
@@ -162,6 +166,7 @@ final class GateLoop {
             lookAtLease()
         case .deaf(let deaf): lease.isDeaf = deaf
         case .answered(let stream, let answer): answered(stream, answer)
+        case .refreshAnswered(let stream, let answer): refreshAnswered(stream, answer)
         // Decisions come first, and what they cut off is not delivered.
         case .relayed(let message): relayed.append(message)
         case .roomNews(let news): take(news)
@@ -229,9 +234,10 @@ final class GateLoop {
         }
         // Frozen time is not the client's: how long it was silent is counted anew at the thaw.
         if !mayServe(slot) { return setFrozenDeadline(slot) }
-        let intervals: Int64 = lives[Int(slot)].wasPinged ? 2 : 1
-        var deadline = quiet + Milliseconds(configuration.heartbeat.count.multipliedClamped(by: intervals))
-        if let ends = lives[Int(slot)].ends { deadline = min(deadline, ends) }
+        let heartbeat = Heartbeat(configuration.heartbeat)
+        var deadline = quiet + (lives[Int(slot)].wasPinged ? heartbeat.closeAfter : heartbeat.pingAfter(slot))
+        if let ends = endOfService(slot) { deadline = min(deadline, ends) }
+        if let notice = noticeOfExpiry(slot) { deadline = min(deadline, notice) }
         wheel.set(slot, at: deadline)
     }
 
@@ -251,13 +257,17 @@ final class GateLoop {
             condemn(slot, Closing(.expired))
             return
         }
+        guard meetsDemand(slot) else { return }
         guard mayServe(slot) else { return setFrozenDeadline(slot) }
-        let silent = now.since(began).count - Int64(lives[Int(slot)].heard) * 50
-        if silent >= 2 * configuration.heartbeat.count {
+        let heartbeat = Heartbeat(configuration.heartbeat)
+        let silent = Milliseconds(now.since(began).count - Int64(lives[Int(slot)].heard) * 50)
+        if silent >= heartbeat.closeAfter {
             condemn(slot, Closing(.heartbeatTimeout))
             return
         }
-        if silent >= configuration.heartbeat.count, !lives[Int(slot)].wasPinged {
+        sayExpiring(slot)
+        guard lives[Int(slot)].phase == .live else { return }
+        if silent >= heartbeat.pingAfter(slot), !lives[Int(slot)].wasPinged {
             lives[Int(slot)].wasPinged = true
             output.removeAll(keepingCapacity: true)
             FrameWriter.appendPing([UInt8]().span, to: &output)
@@ -378,6 +388,7 @@ extension GateLoop: EngineDelegate {
         leaveThrottle(slot)
         if !boundClients.isEmpty { boundClients[slot] = nil }
         held[slot] = nil
+        forgetRefresh(slot)
         if !unread.isEmpty { unread[slot] = nil }
         if !joining.isEmpty { joining[slot] = nil }
         if !unverified.isEmpty { unverified.remove(slot) }

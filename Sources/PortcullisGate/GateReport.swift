@@ -34,6 +34,8 @@ public enum GateReport: Sendable {
     case logEntryRejected(position: String, EventRejection)
     case decided(type: String, event: Identifier, matched: Int, closed: Int, microseconds: Int64)
     case refused(Handshake, Refusal)
+    /// A live connection's `refresh` was not accepted.
+    case refreshRefused(ConnectionID, IPAddress?, Refusal)
     /// A token was refused that names a key which may have come to its source meanwhile. As often as clients like.
     case unknownKey(UnknownKey)
     /// A loop has acted on keys that count no more.

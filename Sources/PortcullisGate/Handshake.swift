@@ -162,11 +162,21 @@ extension GateLoop {
         guard let presented = registry.presented(slot) else {
             throw Refusal(.badRequest, "the connection is not registered")
         }
-        let (address, redisTime) = (lives[Int(slot)].address, shared.redisTime())
-        let verdict = shared.standing.withLock { standing in
-            standing.verdict(on: identity, from: address, presented: presented, now: redisTime)
+        if let verdict = verdict(slot, on: identity, presented: presented) {
+            throw Refusal(verdict.outcome, "a standing decision covers the credential")
         }
-        if let verdict { throw Refusal(verdict.outcome, "a standing decision covers the credential") }
+    }
+
+    /// What stands against a credential of a connection that was shown at that time.
+    func verdict(
+        _ slot: UInt32,
+        on identity: Identity,
+        presented: WallTime
+    ) -> StandingDecisions.Verdict? {
+        let (address, redisTime) = (lives[Int(slot)].address, shared.redisTime())
+        return shared.standing.withLock {
+            $0.verdict(on: identity, from: address, presented: presented, now: redisTime)
+        }
     }
 
     // MARK: - Waiting for Redis
@@ -221,7 +231,7 @@ extension GateLoop {
     }
 
     /// What the keys say that other services share.
-    private func check(_ answer: TokenCheck.Answer, version: Int64?) throws(Refusal) {
+    func check(_ answer: TokenCheck.Answer, version: Int64?) throws(Refusal) {
         guard !answer.isRevoked else { throw Refusal(.revoked, "a shared key says that the token is revoked") }
         if let stored = answer.leastVersion {
             guard let least = Int64(String(decoding: stored, as: UTF8.self)) else {

@@ -26,12 +26,18 @@ struct Live {
     var wasPinged = false
     /// Whether a message came since its session was renewed last (`sessions.touch`).
     var wasUsed = false
-    /// Whether a server session admitted it.
+    /// Whether a server session admitted it, and no token has taken its place.
     var isOfSession = false
+    /// Whether its user must sign in anew (``Demand``).
+    var hasDemand = false
+    /// How many seconds before the end of its credential it is told so; 0: it has been, or nothing is to be told.
+    var notice: UInt16 = 0
     /// Since when nothing of it passes, in wheel ticks since the loop began; ``notHeld``: it is not held back.
     var heldSince = notHeld
     /// As of when its session is known, in wheel ticks since the loop began.
     var sessionRead: UInt32 = 0
+    /// When its handshake was, in wheel ticks since the loop began, where its credential was shown later than that; else 0.
+    var connected: UInt32 = 0
     /// When its credential ends, by the clock that no step of the wall clock moves.
     var ends: BootTime?
     /// When it was last heard, in wheel ticks since the loop began.

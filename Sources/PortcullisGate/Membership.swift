@@ -104,37 +104,6 @@ extension GateLoop {
         }
     }
 
-    /// The connection's session says something new of its user: a membership that it gave ends or changes with it.
-    func recomputeMemberships(_ slot: UInt32, _ identity: Identity, hasLostSignIn: (Identifier) -> Bool) {
-        var changed: [(resource: Identifier, from: Role, to: Role?)] = []
-        rooms.forEachMembership(of: slot) { resource, membership in
-            guard resource != lives[Int(slot)].resource else { return }
-            if hasLostSignIn(resource) {
-                changed.append((resource, membership.role, nil))
-            } else if membership.version == 0 {
-                // A stored permission counts more than what the session claims.
-                let role = role(identity, on: resource, book.grant(identity.user, resource))
-                if role != membership.role { changed.append((resource, membership.role, role)) }
-            }
-        }
-        for (resource, from, to) in changed {
-            let message = ServerMessage.permission(
-                resource: resource,
-                from: from,
-                to: to,
-                version: 0,
-                reason: nil,
-                roles: configuration.roles
-            )
-            say(slot, message)
-            if let to, to >= configuration.roles.viewer {
-                rooms.join(slot, resource, role: to, version: 0)
-            } else if rooms.leave(slot, resource) {
-                say(slot, ServerMessage.left(resource: resource, ref: nil))
-            }
-        }
-    }
-
     // MARK: - Subscriptions
 
     /// Asks the loop that holds the links.

@@ -12,6 +12,8 @@ enum LoopMessage: Sendable {
     /// The subscription is lost or back: a deaf gate admits nobody.
     case deaf(Bool)
     case answered(StreamID, Answer)
+    /// Redis was asked about the token of a `refresh`.
+    case refreshAnswered(StreamID, Answer)
     case relayed(Relayed)
     case roomNews(RoomNews)
     case query(ConnectionQuery)
@@ -82,6 +84,8 @@ enum Question: Sendable {
     /// When a session that does not say when it was made was seen first.
     case firstSeen(Identifier, left: Milliseconds?)
     case token(TokenCheck)
+    /// The same of a live connection's `refresh`.
+    case refresh(TokenCheck)
     case permission(user: Identifier, resource: Identifier)
     /// Taken, so that it opens one connection on one gate.
     case ticket(Identifier)

@@ -52,7 +52,7 @@ extension GateLoop {
                 }
             }
             json.member("subprotocol", lives[Int(slot)].isVersion1 ? "portcullis.v1" : "raw")
-            json.member("connected_at", json: JSONBuilder.seconds(presented))
+            json.member("connected_at", json: JSONBuilder.seconds(connectedAt(slot) ?? presented))
             json.name("expires_at")
             if let expires = identity.expires { json.raw(JSONBuilder.seconds(expires)) } else { json.null() }
         }

@@ -2,7 +2,6 @@ import PortcullisCore
 import PortcullisReactor
 import PortcullisTokens
 import PortcullisWire
-import Synchronization
 
 /// Live connections of server sessions, when Redis tells that a session was changed.
 extension GateLoop {
@@ -82,7 +81,8 @@ extension GateLoop {
         if new.issued == nil, let issued = registry.identity(slot)?.issued {
             new = try lasting(new.dated(issued: issued, expires: new.expires), policy)
         }
-        let signedIn = registry.identity(slot)?.authenticated
+        guard let old = registry.identity(slot) else { return }
+        let signedIn = old.authenticated
         registry.update(slot, new)
         if lives[Int(slot)].phase == .asking {
             lives[Int(slot)].pending?.identity = new
@@ -98,40 +98,36 @@ extension GateLoop {
         }
         if session.isMFAVerified == false { unverified.insert(slot) } else { unverified.remove(slot) }
         lives[Int(slot)].ends = nil
+        // One that is renewed all the time is not told each time that it will end.
+        if let expires = new.expires, expires.since(wall) > configuration.expiryNotice { armNotice(slot) }
         setLifeDeadline(slot)
         // A tenant or a device that it did not have may be blocked.
-        let (address, redisTime) = (lives[Int(slot)].address, shared.redisTime())
-        let presented = registry.presented(slot) ?? shared.presented(wall: wall)
-        let verdict = shared.standing.withLock {
-            $0.verdict(on: new, from: address, presented: presented, now: redisTime)
-        }
-        if let verdict { return condemn(slot, Closing(verdict.outcome)) }
-        let isUnverified = session.isMFAVerified == false || new.authenticated == nil
-        recomputeMemberships(slot, new) { resource in
+        if let verdict = verdict(slot, signedIn: signedIn) { return condemn(slot, Closing(verdict.outcome)) }
+        leaveRooms(slot) { resource in
             guard configuration.stepUp.marks(resource) else { return false }
-            return isUnverified || (new.authenticated != signedIn && !isFresh(new, session, for: resource))
+            return session.isMFAVerified == false || new.authenticated == nil
+                || (new.authenticated != signedIn && !isFresh(new, session, for: resource))
         }
-        // A stored permission counts more than what the session claims.
-        guard let resource = lives[Int(slot)].resource, let membership = rooms.membership(slot, resource),
-            membership.version == 0
-        else { return }
-        let role = role(new, on: resource, book.grant(new.user, resource))
-        guard role != membership.role else { return }
-        if lives[Int(slot)].isVersion1 {
-            let message = ServerMessage.permission(
-                resource: resource,
-                from: membership.role,
-                to: role,
-                version: 0,
-                reason: nil,
-                roles: configuration.roles
-            )
-            say(slot, message)
+        takePermissions(slot, from: old, to: new)
+    }
+
+    /// What stands against what a session says now. Its user may have signed in since they were told to: whatever else it says counts as
+    /// shown at the handshake.
+    private func verdict(_ slot: UInt32, signedIn: WallTime?) -> StandingDecisions.Verdict? {
+        guard let identity = registry.identity(slot), let presented = registry.presented(slot) else { return nil }
+        let verdict = verdict(slot, on: identity, presented: presented)
+        guard verdict == .reauthenticationRequired else { return verdict }
+        if identity.authenticated != signedIn {
+            let now = shared.presented(wall: wall)
+            let newer = self.verdict(slot, on: identity, presented: now)
+            if newer == nil {
+                noteConnected(slot)
+                registry.update(slot, identity, presented: now)
+                dropDemand(slot)
+            }
+            if newer != .reauthenticationRequired { return newer }
         }
-        if let role, role >= configuration.roles.viewer {
-            rooms.join(slot, resource, role: role, version: 0)
-        } else {
-            condemn(slot, Closing(.permissionRevoked))
-        }
+        // They have their time for it.
+        return lives[Int(slot)].hasDemand ? nil : .reauthenticationRequired
     }
 }

@@ -39,6 +39,13 @@ extension GateLoop {
         shared.throttle.withLock { $0.failed(source, now: now) }
     }
 
+    /// How long the source of a connection must wait until another credential of it is looked at; nil: not at all.
+    func waitAfterFailures(_ slot: UInt32) -> Milliseconds? {
+        guard let source = source(Int(slot)) else { return nil }
+        let now = now
+        return shared.throttle.withLock { $0.waitAfterFailures(source, now: now) }
+    }
+
     /// The connection's socket is gone.
     func leaveThrottle(_ slot: UInt32) {
         guard lives[Int(slot)].isCounted else { return }

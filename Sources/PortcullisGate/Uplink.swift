@@ -16,6 +16,7 @@ final class Uplink {
         case firstSeen(StreamID, loop: Int)
         case touch
         case token(StreamID, loop: Int)
+        case refresh(StreamID, loop: Int)
         case permission(StreamID, loop: Int)
         case ticket(StreamID, loop: Int)
         case membership(Identifier, StreamID, loop: Int)
@@ -329,6 +330,8 @@ final class Uplink {
         case .membership(let resource, let stream, let loop):
             membershipRead(resource, stream, loop, .unavailable("Redis could not be asked to the end"))
         case .published(let resource, let bytes): abandonPublished(resource, bytes: bytes)
+        case .refresh(let stream, let loop):
+            tell(loop, .refreshAnswered(stream, .unavailable("Redis could not be asked to the end")))
         case .goodbye: hasSaidGoodbye = true
         case .adoption(let adoption): keep(adoption)
         case .restored(let copy): restoring.append(copy)
@@ -364,10 +367,10 @@ final class Uplink {
 
     func ask(_ question: Question, _ stream: StreamID, loop: Int) {
         guard command.machine.isReady else {
-            return tell(loop, .answered(stream, .unavailable("Redis is not connected")))
+            return tell(loop, question.answered(stream, .unavailable("Redis is not connected")))
         }
         guard pending.count < Self.mostQuestions else {
-            return tell(loop, .answered(stream, .unavailable("too many questions wait for Redis")))
+            return tell(loop, question.answered(stream, .unavailable("too many questions wait for Redis")))
         }
         switch question {
         case .session(let id): readSession(id, .session(id, stream, loop: loop))
@@ -383,6 +386,11 @@ final class Uplink {
         case .token(let check):
             guard let command = check.command(keys) else { return hashFailed(stream, loop) }
             pending.append(command, .token(stream, loop: loop))
+        case .refresh(let check):
+            guard let command = check.command(keys) else {
+                return tell(loop, .refreshAnswered(stream, .unavailable("OpenSSL has no SHA-256")))
+            }
+            pending.append(command, .refresh(stream, loop: loop))
         case .ticket(let ticket):
             guard let key = keys.ticket(ticket) else { return hashFailed(stream, loop) }
             pending.append(Command([Array("GETDEL".utf8), key]), .ticket(stream, loop: loop))
@@ -442,6 +450,7 @@ final class Uplink {
         case .firstSeen(let stream, let loop): tell(loop, .answered(stream, time(value)))
         case .touch: touched(value)
         case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))
+        case .refresh(let stream, let loop): tell(loop, .refreshAnswered(stream, check(value)))
         case .permission(let stream, let loop): tell(loop, .answered(stream, text(value) { .permission($0) }))
         case .ticket(let stream, let loop): tell(loop, .answered(stream, text(value) { .ticket($0) }))
         case .membership(let resource, let stream, let loop):

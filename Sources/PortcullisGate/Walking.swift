@@ -29,7 +29,7 @@ extension GateLoop {
         case .close(let decided, _, _, let frames):
             let decision = isDone ? (decided, walk.enforced) : nil
             begin(MassClose(streams: stopped, frames: frames, decision: decision, walk: isDone ? nil : walk.serial))
-        case .notify(let decided, _): if isDone { done(walk.enforced, decided) }
+        case .demand(let decided, _), .notify(let decided, _): if isDone { done(walk.enforced, decided) }
         case .ask(let query):
             if isDone { answered(query, walk) } else { asks.append(walk) }
             return
@@ -63,7 +63,7 @@ extension GateLoop {
             guard isDone else { return }
             massCloses[index].decision = (decided, walk.enforced)
             massCloses[index].walk = nil
-        case .notify(let decided, _): if isDone { done(walk.enforced, decided) }
+        case .demand(let decided, _), .notify(let decided, _): if isDone { done(walk.enforced, decided) }
         case .ask: break
         }
     }
@@ -123,6 +123,7 @@ extension GateLoop {
             } else if stop(slot, code: closing.code, reason: closing.reason) {
                 stopped.append(stream(slot))
             }
+        case .demand(let decided, let demand): demandSignIn(slot, decided, demand, &walk)
         case .notify(_, let frames):
             guard lives[Int(slot)].phase == .live else { return }
             walk.enforced.matched += 1
@@ -137,6 +138,7 @@ struct Walk {
     enum Purpose {
         /// - Parameter Outcome: what a handshake that is not through is refused with.
         case close(Decided, Outcome, Closing, frames: [2 of [UInt8]])
+        case demand(Decided, Demand)
         case notify(Decided, frames: [2 of [UInt8]])
         case ask(ConnectionQuery)
     }

@@ -3,7 +3,7 @@ public import PortcullisCore
 /// What a client says in `portcullis.v1` (protocol.md).
 public enum ClientMessage: Equatable, Sendable {
     case authenticate(token: [UInt8])
-    case refresh(token: [UInt8])
+    case refresh(token: [UInt8], ref: [UInt8]?)
     case join(resource: Identifier, ref: [UInt8]?)
     case leave(resource: Identifier, ref: [UInt8]?)
     /// `data` is the JSON text as it stood in the message.
@@ -62,7 +62,9 @@ extension ClientMessage {
         if json.equals(type, "leave", in: bytes.span) {
             return .leave(resource: try resource(bytes, json, ref), ref: ref)
         }
-        if json.equals(type, "refresh", in: bytes.span) { return .refresh(token: try token(bytes, json, ref)) }
+        if json.equals(type, "refresh", in: bytes.span) {
+            return .refresh(token: try token(bytes, json, ref), ref: ref)
+        }
         if json.equals(type, "authenticate", in: bytes.span) {
             return .authenticate(token: try token(bytes, json, ref))
         }

@@ -43,16 +43,10 @@ public enum ServerMessage {
             json.member("connection", welcome.connection.description)
             json.member("user", welcome.user)
             if let session = welcome.session { json.member("session", session) }
-            json.name("expires_at")
-            if let expires = welcome.expires { json.raw(JSONBuilder.seconds(expires)) } else { json.null() }
+            json.expiry(welcome.expires)
             if let resource = welcome.resource { json.member("resource", resource) }
             if let role = welcome.role { json.member("role", roles.name(of: role)) }
-            json.member("permissions") { json in
-                for (resource, role) in welcome.permissions {
-                    json.name(resource.bytes)
-                    json.value(roles.name(of: role))
-                }
-            }
+            json.permissions(welcome.permissions, roles)
             json.member("node", welcome.node)
             json.name("heartbeat_s")
             json.raw(JSONBuilder.seconds(WallTime(milliseconds: welcome.heartbeat.count)))

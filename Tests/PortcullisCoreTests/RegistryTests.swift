@@ -71,7 +71,17 @@ import Testing
         for step in 0..<8000 {
             let slot = UInt32.random(in: 0..<300, using: &generator)
             // First mostly entering, later mostly leaving.
-            switch Int.random(in: step < 5000 ? 0..<10 : 4..<16, using: &generator) {
+            switch Int.random(in: step < 5000 ? -3..<10 : 2..<16, using: &generator) {
+            case ...(-1),
+                3 where step >= 5000:
+                var known = Self.random(step, &generator)
+                // Mostly of the same user.
+                if let user = model[slot]?.user, !step.isMultiple(of: 7) { known.user = user }
+                let takes = model[slot]?.user == known.user
+                #expect(registry.update(slot, Self.identity(known), presented: known.presented) == takes)
+                guard takes, let state = model[slot]?.state else { break }
+                known.state = state
+                model[slot] = known
             case 0...4:
                 let known = Self.random(step, &generator)
                 #expect(
@@ -124,24 +134,38 @@ import Testing
         #expect(!registry.hasConnections(of: "alice"))
     }
 
-    @Test func updatesKeepTheKeys() {
+    /// Another credential of the same user: found by its ids, and no more by those of the one before.
+    @Test func updatesMoveTheKeys() {
         var registry = Registry()
         let entered = Identity(user: "alice", ids: [.session: "s1"], expires: ms(10))
-        #expect(registry.register(0, entered, presented: ms(1)) == true)
-        registry.update(0, Identity(user: "alice", ids: [.session: "s1", .device: "d1"], expires: ms(20)))
+        for slot in UInt32(0)..<2 { #expect(registry.register(slot, entered, presented: ms(1)) == true) }
+        #expect(registry.admit(0) == true)
+        let same = Identity(user: "alice", ids: [.session: "s1", .device: "d1"], expires: ms(20))
+        #expect(registry.update(0, same) == true)
         #expect(registry.identity(0)?.expires == ms(20))
         #expect(registry.identity(0)?[.device] == "d1")
-        for other in [
-            Identity(user: "bob", ids: [.session: "s1"]), Identity(user: "alice", ids: [.session: "s2"]),
-            Identity(user: "alice"), Identity(user: "alice", ids: [.session: "s1", .token: "t1"]),
-        ] {
-            registry.update(0, other)
-            #expect(registry.identity(0)?.expires == ms(20))
-        }
-        registry.update(1, entered)
-        #expect(registry.state(1) == nil)
+        #expect(registry.presented(0) == ms(1))
+        #expect(registry.update(0, Identity(user: "bob", ids: [.session: "s1"])) == false)
+        #expect(registry.identity(0)?.user == "alice")
+        let token = Identity(user: "alice", ids: [.session: "s2", .token: "t1"])
+        #expect(registry.update(0, token, presented: ms(5)) == true)
+        #expect(registry.presented(0) == ms(5))
+        #expect(registry.state(0) == .live)
+        #expect(Self.slots(registry, .session, "s1") == [1])
+        #expect(Self.slots(registry, .session, "s2") == [0])
+        #expect(Self.slots(registry, .token, "t1") == [0])
+        #expect(Self.slots(registry, .user, "alice") == [0, 1])
+        #expect(registry.update(0, Identity(user: "alice", ids: [.token: "t2"])) == true)
+        #expect(Self.slots(registry, .session, "s2").isEmpty)
+        #expect(Self.slots(registry, .token, "t1").isEmpty)
+        #expect(Self.slots(registry, .token, "t2") == [0])
+        #expect(registry.update(2, entered) == false)
+        #expect(registry.state(2) == nil)
         registry.remove(0)
+        #expect(Self.slots(registry, .token, "t2").isEmpty)
+        registry.remove(1)
         #expect(Self.slots(registry, .session, "s1").isEmpty)
+        #expect(registry.count == 0)
     }
 
     @Test func candidatesAreThoseOfTheNarrowestID() {

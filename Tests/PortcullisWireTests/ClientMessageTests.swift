@@ -11,8 +11,12 @@ import Testing
     @Test(
         arguments: [
             (#"{"type":"authenticate","token":"a.b.c"}"#, .authenticate(token: Array("a.b.c".utf8))),
-            (#"{"type":"refresh","token":"a.b.c"}"#, .refresh(token: Array("a.b.c".utf8))),
-            (#"{"token":"","type":"refresh"}"#, .refresh(token: [])),
+            (#"{"type":"refresh","token":"a.b.c"}"#, .refresh(token: Array("a.b.c".utf8), ref: nil)),
+            (
+                #"{"type":"refresh","token":"a.b.c","ref":"p1"}"#,
+                .refresh(token: Array("a.b.c".utf8), ref: Array(#""p1""#.utf8))
+            ),
+            (#"{"token":"","type":"refresh"}"#, .refresh(token: [], ref: nil)),
             (#"{"type":"join","resource":"doc:1"}"#, .join(resource: "doc:1", ref: nil)),
             (#"{"type":"join","resource":"doc:1","ref":7}"#, .join(resource: "doc:1", ref: Array("7".utf8))),
             (#"{"type":"leave","resource":"doc:1","ref":"x"}"#, .leave(resource: "doc:1", ref: Array(#""x""#.utf8))),
@@ -158,6 +162,27 @@ import Testing
             #"{"type":"joined","resource":"doc:1","role":"owner","ref":7}"#
         ),
         (ServerMessage.left(resource: "doc:1", ref: nil), #"{"type":"left","resource":"doc:1"}"#),
+        (
+            ServerMessage.expiring(WallTime(milliseconds: 1_700_000_000_250), left: Milliseconds(29_950)),
+            #"{"type":"expiring","expires_at":1700000000.250,"in_s":29.950}"#
+        ),
+        (
+            ServerMessage.refreshed(
+                expires: WallTime(milliseconds: 1_700_000_000_000),
+                permissions: ["doc:1": owner],
+                roles: roles,
+                ref: Array(#""p1""#.utf8)
+            ),
+            #"{"type":"refreshed","expires_at":1700000000,"permissions":{"doc:1":"owner"},"ref":"p1"}"#
+        ),
+        (
+            ServerMessage.refreshed(expires: nil, permissions: [:], roles: roles, ref: nil),
+            #"{"type":"refreshed","expires_at":null,"permissions":{}}"#
+        ),
+        (
+            ServerMessage.reauthenticate(left: Milliseconds(60_000), reason: "password_changed"),
+            #"{"type":"reauthenticate","deadline_s":60,"reason":"password_changed"}"#
+        ),
         (
             ServerMessage.error(MessageRefusal(.notAMember, "Join first.", ref: Array(#""r""#.utf8))),
             #"{"type":"error","code":"not_a_member","detail":"Join first.","ref":"r"}"#

@@ -95,6 +95,14 @@ struct GateJournal: Sendable {
                     "ip": "\(handshake.address?.description ?? "unix")",
                 ]
             )
+        case .refreshRefused(let connection, let address, let refusal):
+            logger.info(
+                "refresh refused",
+                metadata: [
+                    "connection": "\(connection)", "code": "\(refusal.outcome.rawValue)",
+                    "detail": "\(refusal.detail)", "ip": "\(address?.description ?? "unix")",
+                ]
+            )
         case .unknownKey:
             // The refusal says it; the keeper of the keys hears it another way.
             break
