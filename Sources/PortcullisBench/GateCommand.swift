@@ -41,6 +41,8 @@ struct GateCommand: ParsableCommand {
         configuration.heartbeat = .seconds(heartbeat)
         // Descriptors end before this does.
         configuration.connections = 1 << 20
+        // What the gate can do is measured, not what it allows.
+        configuration.rates = ConnectionRates(messages: 0, bytes: 0, control: 0)
         let gate = try Gate(configuration, report: Self.tell)
         try awaitReady(gate)
         ServerOptions.announce("\(gate.endpoint)")
@@ -70,7 +72,7 @@ struct GateCommand: ParsableCommand {
         switch report {
         case .froze, .freezeLimitReached, .restoring, .redisLost, .sentinelLost, .replicasMissing, .notVouching,
             .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed, .sessionsLackCreation,
-            .sessionsNotRenewed, .roomMessagesRejected, .roomNotPublished:
+            .sessionsNotRenewed, .roomMessagesRejected, .roomNotPublished, .forwardNotTrusted, .forwardUnreadable, .full:
             progress("gate: \(report)")
         case .refused(_, let refusal), .refreshRefused(_, _, let refusal): progress("gate: refused \(refusal)")
         case .redisReady, .replication, .vouching, .thawed, .decided, .unknownKey, .keysWithdrawn, .admitted, .closed,

@@ -12,6 +12,37 @@ extension GateLoop {
         return identity.permissions[resource] ?? configuration.defaultRole
     }
 
+    /// What a handshake is to be bound to.
+    struct Bound {
+        let resource: Identifier
+        let role: Role
+        /// Of the stored grant that gives the role; 0 where a claim does.
+        let version: Int64
+    }
+
+    /// Whether the resource that the request names may be viewed, with what is known now; nil where it names none.
+    func checkResource(
+        _ request: UpgradeRequest,
+        _ identity: Identity,
+        _ pending: PendingHandshake,
+        _ stored: Grant?
+    ) throws(Refusal) -> Bound? {
+        guard let resource = request.resource else { return nil }
+        let grant = PermissionBook.newer(stored, book.grant(identity.user, resource))
+        guard let role = role(identity, on: resource, grant), role >= configuration.roles.viewer else {
+            throw Refusal(.forbiddenResource, "the user holds no role on the resource")
+        }
+        let isFresh = configuration.stepUp.admits(
+            resource,
+            authenticated: identity.authenticated,
+            isMFAVerified: pending.isMFAVerified,
+            now: wall,
+            leeway: configuration.tokens.leeway
+        )
+        guard isFresh else { throw Refusal(.reauthenticationRequired, "the resource needs a fresher sign-in") }
+        return Bound(resource: resource, role: role, version: grant?.version ?? 0)
+    }
+
     func admit(
         _ stream: StreamID,
         _ bytes: Span<UInt8>,
@@ -25,27 +56,13 @@ extension GateLoop {
         // Its end, or a decision, may have come while Redis was asked.
         if let expires = identity.expires, expires <= wall { throw Refusal(.expired, "it ended during the handshake") }
         if lives[Int(slot)].phase == .asking { try checkStanding(slot, identity) }
-        var bound: (resource: Identifier, role: Role)?
-        if let resource = request.resource {
-            let grant = PermissionBook.newer(stored, book.grant(identity.user, resource))
-            guard let role = role(identity, on: resource, grant), role >= configuration.roles.viewer else {
-                throw Refusal(.forbiddenResource, "the user holds no role on the resource")
-            }
-            guard
-                configuration.stepUp.admits(
-                    resource,
-                    authenticated: identity.authenticated,
-                    isMFAVerified: pending.isMFAVerified,
-                    now: wall,
-                    leeway: configuration.tokens.leeway
-                )
-            else { throw Refusal(.reauthenticationRequired, "the resource needs a fresher sign-in") }
-            guard roomLinks.stands(resource) else {
+        let bound = try checkResource(request, identity, pending, stored)
+        if let bound {
+            guard roomLinks.stands(bound.resource) else {
                 pending.grant = stored
-                return wait(for: resource, .handshake(stream))
+                return wait(for: bound.resource, .handshake(stream))
             }
-            bound = (resource, role)
-            rooms.join(slot, resource, role: role, version: grant?.version ?? 0)
+            rooms.join(slot, bound.resource, role: bound.role, version: bound.version)
         }
         output.removeAll(keepingCapacity: true)
         if !pending.isUpgraded { try appendUpgrade(request, pending.subprotocol, bytes) }
@@ -89,7 +106,7 @@ extension GateLoop {
         }
     }
 
-    private func appendWelcome(_ slot: UInt32, _ identity: Identity, _ bound: (resource: Identifier, role: Role)?) {
+    private func appendWelcome(_ slot: UInt32, _ identity: Identity, _ bound: Bound?) {
         let message = ServerMessage.welcome(
             .init(
                 connection: connectionID(slot),

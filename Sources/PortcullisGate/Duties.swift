@@ -32,6 +32,7 @@ extension Uplink {
         let (staleness, isFrozen) = (lease.vouchedAt.map { now.since($0) }, !lease.holds(at: now))
         let (isReady, probe, unknown) = (loop.canVouch && !isFrozen && !loop.isDraining, lastProbe, unknownEvents)
         let connections = shared.connections.load(ordering: .relaxed)
+        let unreadable = shared.unreadableForwards.load(ordering: .relaxed)
         shared.status.withLock { status in
             status.isReady = isReady
             status.staleness = staleness
@@ -39,6 +40,7 @@ extension Uplink {
             status.probe = probe
             status.unknownEvents = unknown
             status.connections = connections
+            status.unreadableForwards = unreadable
         }
     }
 
@@ -61,6 +63,7 @@ extension Uplink {
             fields: fields
         )
         pending.append(command, .heartbeat(sentAt: BootTime(nanoseconds: Clock.boot())))
+        renewPlaces()
     }
 
     func heartbeatAnswered(_ value: RESPValue, sentAt: BootTime) {
@@ -89,6 +92,7 @@ extension Uplink {
             case .probe(let nonce):
                 guard let nonce = UInt64(nonce.description, radix: 16) else { return }
                 perform(machine.probeReturned(nonce, now: now))
+            case .replaced(let connection): shared.tellAll(.replaced(connection))
             case .connections(let id, let select, let except, let limit): query(id, select, except, limit)
             }
         } catch {
@@ -186,6 +190,7 @@ extension Uplink {
             hasSaidGoodbye = true
             return
         }
+        giveAllPlacesBack()
         pending.append(Command("ZREM", keys.nodes, configuration.node), .nothing)
         pending.append(Command("DEL", keys.node(configuration.node), keys.probe(configuration.node)), .goodbye)
     }

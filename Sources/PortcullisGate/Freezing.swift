@@ -70,6 +70,8 @@ extension GateLoop {
     private func thaw(_ span: Milliseconds) {
         if index == 0 { shared.report(.thawed(after: span)) }
         expelled = []
+        // The lease of the places may have ended, and they with it.
+        takePlacesAgain()
         if lease.mode == .strict { thawing = 0 }
     }
 

@@ -60,8 +60,17 @@ public struct GateConfiguration: Sendable {
     public var expiryNotice: Milliseconds
     /// Bytes that may wait for one connection.
     public var sendQueue: Int
+    /// The proxies whose word is believed.
+    public var forwarding: Forwarding
+    public var proxyProtocol: ProxyProtocol
+    /// What one connection may send (`limits.messages_per_second` and the like).
+    public var rates: ConnectionRates
+    /// How long a connection may be held back by its rates without a break.
+    public var longestHolding: Milliseconds
     /// Connections of the whole gate.
     public var connections: Int
+    /// How many connections a user may have on all gates.
+    public var userCap: UserCap
     /// What one source address may do.
     public var throttle: AddressThrottle.Limits
     /// How long a condemned connection may take to go.
@@ -108,7 +117,12 @@ public struct GateConfiguration: Sendable {
         self.heartbeat = .seconds(25)
         self.expiryNotice = .seconds(30)
         self.sendQueue = 1 << 20
+        self.forwarding = Forwarding()
+        self.proxyProtocol = .none
+        self.rates = ConnectionRates()
+        self.longestHolding = .seconds(10)
         self.connections = 19_000
+        self.userCap = UserCap()
         self.throttle = AddressThrottle.Limits()
         self.closeDeadline = .seconds(2)
         self.drainDeadline = .seconds(5)

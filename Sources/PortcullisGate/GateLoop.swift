@@ -48,6 +48,10 @@ final class GateLoop {
     var held: [UInt32: HeldMessages] = [:]
     var isDraining = false
     var hasEnded = false
+    /// The slot from which on places are taken again (UserCap.swift); nil: none are.
+    var restoresPlacesFrom: Int?
+    /// Whether nobody is accepted because the gate is full (Capacity.swift).
+    var isFull = false
 
     var lives: [Live] = []
     /// Connections that are not yet gone, whatever their phase.
@@ -78,6 +82,9 @@ final class GateLoop {
     var unread: [UInt32: Unread] = [:]
     var unreadOrder = Backlog<StreamID>()
     var messagesEnd: Int64 = 0
+    var pacing = Pacing()
+    /// What has come of the headers that proxies send first, by slot (Proxies.swift).
+    var proxyHeaders: [UInt32: [UInt8]] = [:]
     /// Decisions that have not reached everybody yet (Walking.swift), and the leases that wait for them.
     var walks: [Walk] = []
     var walksBegun: UInt64 = 0
@@ -97,6 +104,7 @@ final class GateLoop {
         configuration = shared.configuration
         mailbox = shared.mailboxes[index]
         engine = try Engine(waker: mailbox.waker, listener: listener, tls: configuration.tls)
+        engine.securesLater = configuration.proxyProtocol != .none
         engine.serve(until: .min)
         keysInForce = shared.keysAtStart
         verifier = TokenVerifier(keysInForce.policy)
@@ -179,6 +187,8 @@ final class GateLoop {
             book.resetVersions()
             rooms.resetVersions()
             resetWaitingVersions()
+            takePlacesAgain()
+        case .replaced(let connection): replaced(connection)
         case .keysReplaced(let keys): replaceKeys(keys)
         case .drain: beginDrain()
         case .ordered(let order): obey(order)
@@ -188,6 +198,7 @@ final class GateLoop {
         case .queried(let id, let part): uplink?.queried(id, part)
         case .readSession(let session): uplink?.readSession(session)
         case .touchSession(let session, let least): uplink?.touchSession(session, least: least)
+        case .placeChanged(let change): uplink?.placeChanges.append(change)
         case .drained(let loop): uplink?.loopDrained(loop)
         case .resolved(let endpoints, let kind, let failure): uplink?.resolved(endpoints, kind, failure)
         case .sentinelResolved(let endpoints, let index, let failure):
@@ -216,6 +227,8 @@ final class GateLoop {
         let stream = stream(slot)
         switch lives[Int(slot)].phase {
         case .vacant: break
+        case .head where proxyHeaders[slot] != nil:
+            refuseProxy(stream, Refusal(.handshakeTimeout, "the PROXY header did not come in time"))
         case .head where engine.isSecuring(stream): tlsTimedOut(stream)
         case .head: refuse(stream, Refusal(.handshakeTimeout, "the request head did not come in time"))
         case .authenticating: refuse(stream, Refusal(.authenticationTimeout, "the first message did not come in time"))
@@ -343,6 +356,8 @@ extension GateLoop: EngineDelegate {
         connectionCount += 1
         shared.connections.add(1, ordering: .relaxed)
         wheel.set(stream.slot, at: now + configuration.handshake)
+        beginProxied(stream)
+        lookAtCapacity()
     }
 
     func linksServed() {
@@ -365,6 +380,7 @@ extension GateLoop: EngineDelegate {
             return
         }
         switch lives[Int(stream.slot)].phase {
+        case .head where !proxyHeaders.isEmpty && proxyHeaders[stream.slot] != nil: proxyHeaderReceived(stream, bytes)
         case .head: headReceived(stream, bytes)
         case .authenticating: firstMessageReceived(stream, bytes)
         case .asking: keepEarly(stream, bytes)
@@ -392,6 +408,7 @@ extension GateLoop: EngineDelegate {
         if !unread.isEmpty { unread[slot] = nil }
         if !joining.isEmpty { joining[slot] = nil }
         if !unverified.isEmpty { unverified.remove(slot) }
+        if !proxyHeaders.isEmpty { proxyHeaders[slot] = nil }
         lives[Int(slot)] = Live()
         connectionCount -= 1
         shared.connections.subtract(1, ordering: .relaxed)
@@ -403,10 +420,13 @@ extension GateLoop: EngineDelegate {
 
     func turnEnded() -> Int32? {
         drainSlice()
+        lookForRoom()
+        pace()
         readOn()
         expelSlice()
         closeSlice()
         thawSlice()
+        restorePlaces()
         askSlice()
         careForSessions()
         releaseRooms()
@@ -414,20 +434,21 @@ extension GateLoop: EngineDelegate {
         if hasEnded, uplink?.mayEnd ?? true { return nil }
         if due.count == Self.deadlinesPerTurn || hasWorkLeft { return 0 }
         if hasUnread { return isCongested ? 1 : 0 }
-        let idle = wheel.count == 0 && uplink == nil && !isDraining
+        let idle = wheel.count == 0 && uplink == nil && !isDraining && !isFull
         return idle ? -1 : Int32((isReadingSessions ? SessionCare.shortStep : SweepWheel.tick).count)
     }
 
     /// Whether a slice waits for the next turn.
     private var hasWorkLeft: Bool {
         !mail.isEmpty || !walks.isEmpty || !asks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty || thawing != nil
-            || !relayed.isEmpty
+            || !relayed.isEmpty || restoresPlacesFrom != nil
     }
 
     /// Takes a connection out of the registry and its rooms: the one place where it leaves both.
     private func leave(_ slot: UInt32) {
         rooms.leaveAll(slot)
         guard let identity = registry.identity(slot) else { return }
+        givePlaceBack(slot, identity.user)
         registry.remove(slot)
         let user = identity.user
         if !registry.hasConnections(of: user) { book.forget(user) }

@@ -47,6 +47,12 @@ public enum GateReport: Sendable {
     case sessionsLackCreation
     /// Redis refuses to renew sessions that are in use; told once for each link.
     case sessionsNotRenewed(String)
+    /// A forwarding header came from a peer that is no trusted proxy; told once.
+    case forwardNotTrusted(IPAddress?)
+    /// A trusted proxy forwards for something that is no address; told once.
+    case forwardUnreadable(IPAddress)
+    /// `limits.connections` is reached: nobody is accepted until a connection ends. Told once a minute at most.
+    case full(connections: Int)
     case acceptFailed(String)
     case loopFailed(String)
     case stopped
@@ -75,6 +81,8 @@ public struct GateStatus: Equatable, Sendable {
     /// Events of a version, type or selector that this gate does not know.
     public var unknownEvents = 0
     public var connections = 0
+    /// Requests of trusted proxies whose `X-Forwarded-For` could not be read.
+    public var unreadableForwards = 0
     public var standing = 0
 
     public init() {}

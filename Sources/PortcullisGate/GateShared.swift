@@ -29,8 +29,13 @@ final class GateShared: Sendable {
     let relaying: [RelayGauge]
     /// What is on its way to Redis for other gates.
     let publishing = RelayGauge(loop: -1)
+    /// When it was told last that the gate is full.
+    let fullToldAt = Atomic<Int64>(.min)
     let requests = Atomic<UInt64>(0)
     let hasWarnedOfCreation = Atomic<Bool>(false)
+    let hasWarnedOfForwarding = Atomic<Bool>(false)
+    /// Requests of trusted proxies that name no address.
+    let unreadableForwards = Atomic<Int>(0)
 
     init(
         _ configuration: GateConfiguration,

@@ -47,6 +47,7 @@ extension GateLoop {
     // MARK: - The credential
 
     private func handshake(_ stream: StreamID, _ bytes: Span<UInt8>, _ length: Int) {
+        let isSecured = believeProxies(stream.slot, bytes)
         // Before any credential is looked at; the request is read all the same, so that a page can be told.
         let held = throttled(stream)
         var asked = PendingHandshake?.none
@@ -55,7 +56,7 @@ extension GateLoop {
             let pending = PendingHandshake()
             pending.request = request
             pending.subprotocol = Subprotocol.choose(head, bytes, names: configuration.subprotocols)
-            pending.origin = configuration.origins.verdict(on: request, bytes, secure: configuration.tls != nil)
+            pending.origin = configuration.origins.verdict(on: request, bytes, secure: isSecured)
             pending.headLength = length
             asked = pending
             lives[Int(stream.slot)].resource = request.resource
@@ -146,7 +147,7 @@ extension GateLoop {
             wait(stream, bytes, pending)
             ask(.permission(user: identity.user, resource: resource), stream)
         } else {
-            try admit(stream, bytes, pending, grant: nil)
+            try takePlace(stream, bytes, pending, grant: nil)
         }
     }
 
@@ -214,8 +215,9 @@ extension GateLoop {
             case .ticket(let value): try identified(stream, bytes.span, pending, try ticket(pending, value))
             case .token(let answer):
                 try check(answer, version: pending.version)
-                try admit(stream, bytes.span, pending, grant: try grant(answer.grant))
-            case .permission(let stored): try admit(stream, bytes.span, pending, grant: try grant(stored))
+                try takePlace(stream, bytes.span, pending, grant: try grant(answer.grant))
+            case .permission(let stored): try takePlace(stream, bytes.span, pending, grant: try grant(stored))
+            case .place(let answer): try placeAnswered(stream, pending, answer)
             }
         } catch {
             refuse(stream, error, pending)

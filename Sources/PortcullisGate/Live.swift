@@ -47,11 +47,15 @@ struct Live {
     var hasAddress = false
     /// Whether it counts among the connections of its address.
     var isCounted = false
+    /// Whether it holds one of its user's places (UserCap.swift).
+    var holdsPlace = false
     /// The number of the key that admitted it (``KeyRegister``).
     var key = KeysInForce.none
     /// The resource it is bound to.
     var resource: Identifier?
     var frames = FrameState()
+    /// What it has used of its rates.
+    var rate = RateState()
     /// What is kept of a handshake that is not through.
     var pending: PendingHandshake?
 
@@ -87,7 +91,7 @@ final class PendingHandshake {
     var isMFAVerified: Bool?
     /// How long the session lives from one use to the next, where it says so.
     var sessionLife: Milliseconds?
-    /// The stored permission on the resource, once it was read: what it is kept for is the room's subscription.
+    /// The stored role, once it was read: kept while a place or the room's subscription is waited for.
     var grant: Grant?
     /// The version that the token claims (`ver`).
     var version: Int64?

@@ -27,6 +27,8 @@ enum LoopMessage: Sendable {
     case sessionsUncertain
     /// Redis was emptied: the versions of permissions begin anew.
     case versionsLost
+    /// A newer connection of the user took the place of this one.
+    case replaced(ConnectionID)
     /// Other keys verify tokens from here on.
     case keysReplaced(KeysInForce)
     /// Close everybody and end.
@@ -41,6 +43,7 @@ enum LoopMessage: Sendable {
     case readSession(Identifier)
     /// A session is in use: its time to live begins anew.
     case touchSession(Identifier, least: Milliseconds?)
+    case placeChanged(PlaceChange)
     case drained(loop: Int)
     case resolved([Endpoint], Uplink.Kind, failure: String?)
     case sentinelResolved([Endpoint], index: Int, failure: String?)
@@ -87,6 +90,8 @@ enum Question: Sendable {
     /// The same of a live connection's `refresh`.
     case refresh(TokenCheck)
     case permission(user: Identifier, resource: Identifier)
+    /// A place among the connections of the user.
+    case place(user: Identifier, ConnectionID, UserCap)
     /// Taken, so that it opens one connection on one gate.
     case ticket(Identifier)
 }
@@ -96,6 +101,7 @@ enum Answer: Sendable {
     case session(SessionState)
     case firstSeen(WallTime)
     case token(TokenCheck.Answer)
+    case place(AdmissionScript.Answer)
     /// What the ticket holds; nil: there is none, or it has been used.
     case ticket([UInt8]?)
     /// The stored grant, as it stands in `P:perm:<user>`.

@@ -76,7 +76,7 @@ extension GateLoop {
                 guard canVouch else { throw Refusal(.cannotVouch, "the view of revocations is not confirmed") }
                 try check(answer, version: refresh.version)
                 try take(slot, refresh)
-            case .session, .firstSeen, .ticket, .permission: break
+            case .session, .firstSeen, .ticket, .permission, .place: break
             }
         } catch {
             say(slot, ServerMessage.error(refused(slot, error, refresh.ref)))

@@ -15,6 +15,8 @@ struct Reloadable: Sendable {
     let handshake: Milliseconds
     let heartbeat: Milliseconds
     let sendQueue: Int
+    let rates: ConnectionRates
+    let userCap: UserCap
     let connections: Int
     let throttle: AddressThrottle.Limits
     let reportsAdmissions: Bool
@@ -31,6 +33,8 @@ struct Reloadable: Sendable {
         handshake = configuration.handshake
         heartbeat = configuration.heartbeat
         sendQueue = configuration.sendQueue
+        rates = configuration.rates
+        userCap = configuration.userCap
         connections = configuration.connections
         throttle = configuration.throttle
         reportsAdmissions = configuration.reportsAdmissions
@@ -54,6 +58,8 @@ extension GateConfiguration {
         handshake = new.handshake
         heartbeat = new.heartbeat
         sendQueue = new.sendQueue
+        rates = new.rates
+        userCap = new.userCap
         connections = new.connections
         throttle = new.throttle
         reportsAdmissions = new.reportsAdmissions
@@ -99,7 +105,9 @@ extension GateLoop {
         switch order {
         case .pulse(let pulse): pulse.beat()
         case .reload(let new):
+            let wasUncapped = configuration.userCap.connections == 0
             configuration.take(new)
+            if wasUncapped { takePlacesAgain() }
             frameReader = FrameReader(.server, limits: new.messageLimits)
             firstFrameReader = FrameReader(.server, limits: .firstMessage(token: new.credentials.longestToken))
             if let tls = configuration.tls { engine.secureClients(by: tls) }

@@ -1,5 +1,6 @@
 import PortcullisCore
 import PortcullisReactor
+import PortcullisWire
 import Synchronization
 
 /// The limits by source address, where the gate asks them: once a handshake, once a failure, and once the end of a counted connection.
@@ -12,7 +13,9 @@ extension GateLoop {
     }
 
     private func source(_ slot: Int) -> AddressThrottle.Source? {
-        configuration.throttle.source(lives[slot].address)
+        // A trusted proxy that names nobody: all that come through it would pay for one.
+        guard !configuration.forwarding.trusts(lives[slot].address) else { return nil }
+        return configuration.throttle.source(lives[slot].address)
     }
 
     /// Counts a handshake whose head has come; what it is refused with where its source has had its share.

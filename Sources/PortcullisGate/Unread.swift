@@ -25,7 +25,8 @@ extension GateLoop {
         let taken = isCongested || Clock.boot() >= messagesEnd ? 0 : readFrames(stream, bytes, until: messagesEnd)
         guard taken < bytes.count, isCurrent(stream), lives[Int(stream.slot)].phase == .live else { return }
         unread[stream.slot] = Unread(copy(bytes.extracting(taken..<bytes.count)))
-        unreadOrder.append(stream)
+        // Who is held back gets into line when it has tokens again (Pacing.swift).
+        if !isHeldBack(stream) { unreadOrder.append(stream) }
         engine.pauseReading(stream)
     }
 
@@ -36,7 +37,14 @@ extension GateLoop {
         var at = 0
         var count = 0
         while isCurrent(stream), lives[Int(slot)].phase == .live {
-            switch frameReader.next(bytes, &at, &lives[Int(slot)].frames) {
+            if at < bytes.count, !mayRead(stream) { break }
+            let start = at
+            let step = frameReader.next(bytes, &at, &lives[Int(slot)].frames)
+            guard charge(slot, step, at - start) else {
+                condemn(slot, Closing(.policyViolation))
+                break
+            }
+            switch step {
             case .needMore: return bytes.count
             case .message(let kind, let payload): messageReceived(slot, kind, payload)
             case .ping(let payload): pong(stream, payload)
@@ -68,13 +76,17 @@ extension GateLoop {
         let span = bytes.span
         waiting.at += readFrames(stream, span.extracting(waiting.at..<bytes.count), until: end)
         guard unread[stream.slot] === waiting else { return }
-        if waiting.at < waiting.bytes.count { return unreadOrder.append(stream) }
+        if waiting.at < waiting.bytes.count {
+            if !isHeldBack(stream) { unreadOrder.append(stream) }
+            return
+        }
         forgetUnread(stream)
+        caughtUp(stream)
     }
 
     /// A connection is let go: what it sent before is worked off.
     func putInLine(_ stream: StreamID) {
-        if unread[stream.slot] != nil { unreadOrder.append(stream) }
+        if unread[stream.slot] != nil, !isHeldBack(stream) { unreadOrder.append(stream) }
     }
 
     /// Nothing waits any more, or nothing of it counts: the stream is read again.

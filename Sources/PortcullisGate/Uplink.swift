@@ -21,6 +21,8 @@ final class Uplink {
         case ticket(StreamID, loop: Int)
         case membership(Identifier, StreamID, loop: Int)
         case published(Identifier, bytes: Int)
+        case place(StreamID, loop: Int)
+        case placeChange(PlaceChange)
         case standing
         case epoch
         case page
@@ -97,6 +99,9 @@ final class Uplink {
     var sessionsFailing: [Identifier: BootTime] = [:]
     var sessionsToRead: [Identifier] = []
 
+    /// Places of connections that are to be given back or taken again, in order (UserCap.swift).
+    var placeChanges: [PlaceChange] = []
+
     /// The ids behind keys that hold only their hash (`sessions.key`).
     var sessionKeys: SessionKeyBook
 
@@ -143,6 +148,7 @@ final class Uplink {
             act(action, kind)
         }
         performDuties()
+        writePlaceChanges()
         waitForReplicas()
         tendRooms()
         flush()
@@ -312,7 +318,10 @@ final class Uplink {
             // They are read anew when the link stands, as all are.
             sessionsFailing = [:]
             sessionsToRead = []
+            let later = placeChanges
+            placeChanges = []
             for ask in pending.abandon() { abandon(ask) }
+            placeChanges += later
             perform(machine.commandLost(reason))
         case .subscription:
             subscribed = 0
@@ -325,13 +334,14 @@ final class Uplink {
     private func abandon(_ ask: Ask) {
         switch ask {
         case .session(_, let stream, let loop), .firstSeen(let stream, let loop), .token(let stream, let loop),
-            .permission(let stream, let loop), .ticket(let stream, let loop):
+            .permission(let stream, let loop), .ticket(let stream, let loop), .place(let stream, let loop):
             tell(loop, .answered(stream, .unavailable("Redis could not be asked to the end")))
         case .membership(let resource, let stream, let loop):
             membershipRead(resource, stream, loop, .unavailable("Redis could not be asked to the end"))
         case .published(let resource, let bytes): abandonPublished(resource, bytes: bytes)
         case .refresh(let stream, let loop):
             tell(loop, .refreshAnswered(stream, .unavailable("Redis could not be asked to the end")))
+        case .placeChange(let change): placeChanges.append(change)
         case .goodbye: hasSaidGoodbye = true
         case .adoption(let adoption): keep(adoption)
         case .restored(let copy): restoring.append(copy)
@@ -391,6 +401,7 @@ final class Uplink {
                 return tell(loop, .refreshAnswered(stream, .unavailable("OpenSSL has no SHA-256")))
             }
             pending.append(command, .refresh(stream, loop: loop))
+        case .place(let user, let connection, let cap): askPlace(user, connection, cap, stream, loop: loop)
         case .ticket(let ticket):
             guard let key = keys.ticket(ticket) else { return hashFailed(stream, loop) }
             pending.append(Command([Array("GETDEL".utf8), key]), .ticket(stream, loop: loop))
@@ -456,6 +467,8 @@ final class Uplink {
         case .membership(let resource, let stream, let loop):
             membershipRead(resource, stream, loop, text(value) { .permission($0) })
         case .published(let resource, let bytes): published(resource, bytes: bytes, value)
+        case .place(let stream, let loop): tell(loop, .answered(stream, placeRead(value)))
+        case .placeChange: break
         case .epoch: epoch = value.bytes
         // Read as they came, by ``take(_:_:)``.
         case .standing, .page: break

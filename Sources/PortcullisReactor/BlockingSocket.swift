@@ -15,7 +15,13 @@ public final class BlockingSocket: Sendable {
     /// - Parameters:
     ///   - timeout: milliseconds, for connecting and for every read and write.
     ///   - client: how it is secured; nil: not at all.
-    public init(_ endpoint: Endpoint, timeout: Int, securedBy client: TLSClient? = nil) throws(SocketError) {
+    ///   - preamble: written first of all, and never secured.
+    public init(
+        _ endpoint: Endpoint,
+        timeout: Int,
+        securedBy client: TLSClient? = nil,
+        preamble: [UInt8] = []
+    ) throws(SocketError) {
         let descriptor = socket(endpoint.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SocketError("open a socket", errno: errno) }
         self.descriptor = descriptor
@@ -29,6 +35,7 @@ public final class BlockingSocket: Sendable {
         guard attempt.result == 0 else {
             throw SocketError("connect to \(endpoint)", errno: attempt.errno == EINPROGRESS ? ETIMEDOUT : attempt.errno)
         }
+        try writePlain(preamble)
         if isSecured {
             let late = client.map { TLSFailure(.silent, peer: $0.name) }
             _ = try complete("secure the connection to \(endpoint)", timeout, late: late) { $0.handshake() }
@@ -40,16 +47,21 @@ public final class BlockingSocket: Sendable {
     }
 
     public func write(_ bytes: [UInt8]) throws(SocketError) {
+        guard isSecured else { return try writePlain(bytes) }
+        var written = 0
+        while written < bytes.count {
+            let start = written
+            // The pointer is used within the call only.
+            written += try complete("write", timeout) { tls in
+                bytes.withUnsafeBytes { tls.write(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+            }
+        }
+    }
+
+    private func writePlain(_ bytes: [UInt8]) throws(SocketError) {
         var written = 0
         while written < bytes.count {
             // The pointer is used within the call only.
-            guard !isSecured else {
-                let start = written
-                written += try complete("write", timeout) { tls in
-                    bytes.withUnsafeBytes { tls.write(UnsafeRawBufferPointer(rebasing: $0[start...])) }
-                }
-                continue
-            }
             let count = bytes.withUnsafeBytes {
                 send(descriptor, $0.baseAddress.map { $0 + written }, $0.count - written, Int32(MSG_NOSIGNAL))
             }

@@ -5,7 +5,7 @@ import Glibc
 extension Engine {
     func accept(_ delegate: some EngineDelegate) {
         guard let listener else { return }
-        for _ in 0..<Self.acceptsPerTurn {
+        for _ in 0..<Self.acceptsPerTurn where !isPaused {
             var storage = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             // The storage is large enough for every kind of address.
@@ -30,7 +30,7 @@ extension Engine {
                 }
             }
             var session: TLSSession?
-            if let tls {
+            if let tls, !securesLater {
                 session = TLSSession(tls, name: nil, descriptor: descriptor)
                 guard session != nil else {
                     Glibc.close(descriptor)

@@ -9,6 +9,17 @@ extension Engine {
         tls = context
     }
 
+    /// Begins TLS on a client's stream, with the next byte that comes.
+    /// - Returns: false where memory has run out.
+    public func beginSecuring(_ stream: StreamID) -> Bool {
+        guard isKnown(stream), let tls, slots[Int(stream.slot)].tls == nil else { return true }
+        let index = Int(stream.slot)
+        guard let session = TLSSession(tls, name: nil, descriptor: slots[index].descriptor) else { return false }
+        slots[index].tls = session
+        slots[index].state = .securing
+        return true
+    }
+
     /// Whether the stream's TLS handshake is not through yet.
     public func isSecuring(_ stream: StreamID) -> Bool {
         isKnown(stream) && slots[Int(stream.slot)].state == .securing

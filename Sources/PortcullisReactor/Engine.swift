@@ -70,6 +70,8 @@ public final class Engine {
         var isReadingPaused = false
         /// Whether its session holds bytes that may not be read yet: no event will tell of those.
         var holdsUnread = false
+        /// How many bytes may be read at once.
+        var readLimit = UInt16.max
         /// Whether it had something to read or write while it must not: the kernel is asked for nothing meanwhile.
         var isParked = false
         var queue: OutputQueue?
@@ -107,6 +109,8 @@ public final class Engine {
     let listener: ListeningSocket?
     /// How clients' streams are secured; nil: not at all.
     var tls: TLSContext?
+    /// Whether clients' streams are secured only by ``beginSecuring(_:)``: something comes in front.
+    public var securesLater = false
     var listening = false
     /// Out of descriptors or memory: accepting is tried again a little later.
     var isShort = false
@@ -324,7 +328,9 @@ public final class Engine {
         guard isKnown(stream) else { return }
         guard passes(index) else { return park(stream) }
         let descriptor = slots[index].descriptor
-        let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+        let limit = slots[index].readLimit
+        let most = limit == .max ? buffer.count : Int(limit)
+        let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, min($0.count, most), 0) }
         if count > 0 {
             // The copy holds the same bytes: were the delegate to cause another read, that one would get a buffer of its own.
             let chunk = buffer
@@ -369,6 +375,12 @@ public final class Engine {
         slots[Int(stream.slot)].isReadingPaused = false
         readLater(stream)
         if !slots[Int(stream.slot)].isParked { watch(stream) }
+    }
+
+    /// Reads no more than this at once: what comes behind is for somebody else. It holds for streams that are not secured.
+    public func limitReading(_ stream: StreamID, to count: Int) {
+        guard isKnown(stream) else { return }
+        slots[Int(stream.slot)].readLimit = UInt16(clamping: max(1, count))
     }
 
     /// Closes at once. ``EngineDelegate/gone(_:_:)`` comes at the end of the turn.

@@ -16,13 +16,15 @@ public enum GateRights {
     ///   - touches: whether sessions in use are renewed.
     ///   - sharedKeys: the beginnings of the keys that are asked about a token.
     ///   - replicas: whether replicas are waited for.
+    ///   - capsUsers: whether users may have only so many connections.
     public static func trials(
         _ keys: Keys,
         node: String,
         session: String?,
         touches: Bool,
         sharedKeys: [String],
-        replicas: Bool
+        replicas: Bool,
+        capsUsers: Bool = false
     ) -> [Trial] {
         let (none, seen, perm) = ("none", keys.prefix + "seen:" + trial, keys.prefix + "perm:" + trial)
         let reply = keys.prefix + "reply:" + trial
@@ -50,6 +52,13 @@ public enum GateRights {
         if sharedKeys.contains(active) { lists.append(["PEXPIRE", active + trial, none]) }
         // Written for the services that look at them, where a published revocation is adopted.
         for shared in ["revoked:", "jwt_blacklist:"] { lists.append(["SET", shared + trial, none, "PX", "0"]) }
+        if capsUsers {
+            let (user, lease) = (keys.prefix + "user:" + trial, keys.instancePrefix + trial)
+            lists += [
+                ["ZRANGE", user, "0", "0"], ["ZADD", user, none, none], ["ZREM", user, trial], ["PEXPIRE", user, none],
+                ["GET", lease], ["SET", lease, none, "PX", "0"], ["DEL", lease],
+            ]
+        }
         if replicas { lists.append(["WAIT", "0", "1"]) }
         return lists.map { Trial(name: name($0), command: Command($0.map { Array($0.utf8) })) }
     }

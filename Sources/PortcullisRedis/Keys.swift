@@ -26,6 +26,9 @@ public struct Keys: Equatable, Sendable {
 
     public func node(_ name: String) -> String { prefix + "node:" + name }
     public func control(_ node: String) -> String { prefix + "ctl:" + node }
+    public var instancePrefix: String { prefix + "inst:" }
+    /// The lease of a gate's run.
+    public func instance(_ number: UInt32) -> String { instancePrefix + String(number, radix: 16) }
     public func probe(_ node: String) -> String { prefix + "probe:" + node }
 
     /// The key of a ticket, which is not in it: whoever reads the names of the keys cannot use it. nil where it cannot be hashed.
@@ -47,5 +50,6 @@ public struct Keys: Equatable, Sendable {
     public func reply(_ query: Identifier) -> [UInt8] { Array((prefix + "reply:").utf8) + query.bytes }
     public func seen(_ event: Identifier) -> [UInt8] { Array((prefix + "seen:").utf8) + event.bytes }
     public func acknowledgements(_ event: Identifier) -> [UInt8] { Array((prefix + "ack:").utf8) + event.bytes }
+    public func connections(of user: Identifier) -> [UInt8] { Array((prefix + "user:").utf8) + user.bytes }
     public func permissions(of user: Identifier) -> [UInt8] { Array((prefix + "perm:").utf8) + user.bytes }
 }

@@ -6,12 +6,15 @@ public enum ControlMessage: Equatable, Sendable {
     case probe(nonce: Identifier)
     /// Which connections match. The answer goes to the list `P:reply:<id>`.
     case connections(id: Identifier, select: Selector, except: Selector?, limit: Int)
+    /// A newer connection of the same user took the place of this one.
+    case replaced(ConnectionID)
 
     public func encode() -> [UInt8] {
         JSONBuilder.object { json in
             json.member("v", 1)
             switch self {
             case .probe(let nonce): json.member("probe", nonce)
+            case .replaced(let connection): json.member("replaced", connection.description)
             case .connections(let id, let select, let except, let limit):
                 json.member("query", "connections")
                 json.member("id", id)
@@ -39,6 +42,12 @@ public enum ControlMessage: Equatable, Sendable {
         }
         if let node = json.member("probe", in: bytes.span), let nonce = json.string(node, in: bytes.span) {
             return .probe(nonce: nonce)
+        }
+        if let node = json.member("replaced", in: bytes.span) {
+            guard let text = json.string(node, in: bytes.span), let connection = ConnectionID(text.description) else {
+                throw .badField("replaced")
+            }
+            return .replaced(connection)
         }
         guard let query = json.member("query", in: bytes.span), json.equals(query, "connections", in: bytes.span)
         else { throw .unknownType("query") }

@@ -15,6 +15,7 @@ public enum FieldName: UInt8, Sendable {
     /// One of the two above with an underscore, which some gateways take for the same.
     case disguisedFraming
     case forwardedFor
+    case forwardedProto
     case userAgent
     case deviceID
     case other
@@ -36,6 +37,7 @@ public enum FieldName: UInt8, Sendable {
         case 15 where matches("x-forwarded-for"): self = .forwardedFor
         case 16 where matches("content-encoding"): self = .contentEncoding
         case 17 where matches("sec-websocket-key"): self = .key
+        case 17 where matches("x-forwarded-proto"): self = .forwardedProto
         case 17 where matches("transfer-encoding"): self = .transferEncoding
         case 17 where matches("transfer_encoding"): self = .disguisedFraming
         case 21 where matches("sec-websocket-version"): self = .version

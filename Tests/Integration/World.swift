@@ -74,6 +74,7 @@ final class World {
             configuration.lease = Milliseconds(Bounds.lease / 1_000_000)
             configuration.mode = mode
             configuration.drainDeadline = Milliseconds(100)
+            configuration.rates = ConnectionRates(messages: 0, bytes: 0, control: 0)
             gates.append(try Gate(configuration) { _ in })
         }
         try awaitReady()

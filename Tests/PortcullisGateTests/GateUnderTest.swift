@@ -15,6 +15,7 @@ final class GateUnderTest: Sendable {
     let redis: RedisServer
     let gate: Gate
     let reports: Reports
+    private let configuration: GateConfiguration
     private let signer: Mutex<TokenSigner>
 
     struct Vain: Error {
@@ -52,7 +53,10 @@ final class GateUnderTest: Sendable {
             redis: redis.url,
             tokens: policy
         )
+        // Tests send as fast as they can; those of the rates set their own.
+        configuration.rates = ConnectionRates(messages: 0, bytes: 0, control: 0)
         change(&configuration)
+        self.configuration = configuration
         let reports = Reports()
         self.reports = reports
         gate = try Gate(configuration) { reports.add($0) }
@@ -61,6 +65,13 @@ final class GateUnderTest: Sendable {
 
     deinit {
         gate.stop()
+    }
+
+    /// Takes another configuration: the one of the start, changed.
+    func reload(_ change: (inout GateConfiguration) -> Void) throws {
+        var new = configuration
+        change(&new)
+        gate.reload(new)
     }
 
     func awaitReady() throws {

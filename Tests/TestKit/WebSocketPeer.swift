@@ -32,14 +32,16 @@ public final class WebSocketPeer {
     /// - Parameters:
     ///   - headers: beside those that every handshake has.
     ///   - tls: how it is secured; nil: not at all.
+    ///   - preamble: what comes in front of all, as a proxy's header does.
     public init(
         _ endpoint: Endpoint,
         path: String = "/ws",
         headers: [String] = [],
         behind: [UInt8] = [],
-        securedBy tls: TLSClient? = nil
+        securedBy tls: TLSClient? = nil,
+        preamble: [UInt8] = []
     ) throws {
-        socket = try BlockingSocket(endpoint, timeout: 10_000, securedBy: tls)
+        socket = try BlockingSocket(endpoint, timeout: 10_000, securedBy: tls, preamble: preamble)
         let lines =
             ["GET \(path) HTTP/1.1", "Host: \(endpoint)", "Connection: Upgrade", "Upgrade: websocket"]
             + ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="] + headers

@@ -70,7 +70,19 @@ public enum GateAssembly {
         gate.handshake = settings.limits.handshake.inMilliseconds
         gate.heartbeat = settings.limits.heartbeat.inMilliseconds
         gate.sendQueue = settings.limits.sendQueue
+        gate.forwarding = Forwarding(trusted: try settings.proxy.trusted.map(network))
+        gate.proxyProtocol = ProxyProtocol(rawValue: settings.proxy.protocol.rawValue) ?? .none
+        gate.rates = ConnectionRates(
+            messages: settings.limits.messagesPerSecond,
+            bytes: settings.limits.bytesPerSecond,
+            control: settings.limits.controlPerSecond,
+            burst: settings.limits.burst.inMilliseconds
+        )
         gate.connections = try connections(settings)
+        gate.userCap = UserCap(
+            connections: settings.limits.connectionsPerUser,
+            policy: AdmissionScript.Policy(rawValue: settings.limits.perUserPolicy.rawValue) ?? .refuse
+        )
         gate.throttle = AddressThrottle.Limits(
             failuresPerMinute: settings.limits.failuresPerMinute,
             handshakesPerSecond: settings.limits.handshakesPerSecond,
@@ -112,6 +124,13 @@ public enum GateAssembly {
             }
             throw StartupError("listen: \(host) has no address: set listen to one.")
         }
+    }
+
+    private static func network(_ text: String) throws(StartupError) -> IPNetwork {
+        guard let network = IPNetwork(text) else {
+            throw StartupError("proxy.trusted: \(text) is no address and no network: write one such as 10.0.0.0/8.")
+        }
+        return network
     }
 
     private static func defaultNode() -> String {

@@ -132,6 +132,21 @@ struct GateJournal: Sendable {
             )
         case .sessionsNotRenewed(let why):
             logger.error("sessions in use can't be renewed (sessions.touch)", metadata: ["why": "\(why)"])
+        case .forwardNotTrusted(let peer):
+            logger.warning(
+                "a request came with X-Forwarded-For from a peer that is not in proxy.trusted: if that is your proxy, list it there, or all its clients count as one",
+                metadata: ["peer": "\(peer.map(\.description) ?? "a unix socket")"]
+            )
+        case .forwardUnreadable(let peer):
+            logger.warning(
+                "a proxy of proxy.trusted sent an X-Forwarded-For that names no address; the proxy's own is taken",
+                metadata: ["peer": "\(peer)"]
+            )
+        case .full(let connections):
+            logger.error(
+                "limits.connections is reached: nobody is accepted until a connection ends",
+                metadata: ["connections": "\(connections)"]
+            )
         case .acceptFailed(let why):
             logger.error("connections can't be accepted", metadata: ["why": "\(why)"])
         case .loopFailed(let why):

@@ -85,7 +85,8 @@ public enum RedisPlace {
             touches: configuration.sessions?.touches ?? false,
             sharedKeys: (configuration.asksSharedKeys ? ["revoked:", "jwt_blacklist:", "token_version:"] : [])
                 + (configuration.asksActiveTokens ? ["active_token:"] : []),
-            replicas: configuration.waitReplicas > 0
+            replicas: configuration.waitReplicas > 0,
+            capsUsers: configuration.userCap.connections > 0
         )
         do throws(BlockingConnection.Failure) {
             let answers = try BlockingConnection(url).ask(trials.map(\.command))

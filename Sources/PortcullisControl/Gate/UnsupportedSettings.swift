@@ -1,9 +1,7 @@
 /// Keys of the contract that this version does not act on yet. They are refused, not ignored: who sets one relies on it.
 enum UnsupportedSettings {
     private static let prefixes = [
-        "limits.messages_per_second", "limits.bytes_per_second", "limits.burst",
-        "limits.control_per_second", "limits.connections_per_user", "limits.per_user_policy",
-        "proxy.", "tokens.cache", "tls.client_ca", "admin_keys_file", "audit.", "anomalies.",
+        "tokens.cache", "tls.client_ca", "admin_keys_file", "audit.", "anomalies.",
     ]
 
     /// A sentence for the keys that are set and would do nothing.

@@ -1,0 +1,83 @@
+import PortcullisCore
+import PortcullisReactor
+import PortcullisWire
+
+/// Who sends faster than its rates allow is read no further until it has tokens again; TCP then slows it down. Only who has been held back
+/// for long without a break is closed.
+struct Pacing {
+    struct Entry {
+        let stream: StreamID
+        var holding: HoldingBack
+    }
+
+    /// Those who have been held back of late, by slot.
+    var entries: [UInt32: Entry] = [:]
+    var next = BootTime(nanoseconds: 0)
+}
+
+extension GateLoop {
+    /// Whether the connection may send more now. Where it may not, it is held back.
+    func mayRead(_ stream: StreamID) -> Bool {
+        if lives[Int(stream.slot)].rate.mayRead(configuration.rates, at: now) { return true }
+        if var entry = pacing.entries[stream.slot], entry.stream == stream {
+            entry.holding.hold(at: now)
+            pacing.entries[stream.slot] = entry
+        } else {
+            pacing.entries[stream.slot] = Pacing.Entry(stream: stream, holding: HoldingBack(at: now))
+        }
+        return false
+    }
+
+    /// Counts what a step of reading has taken.
+    /// - Returns: whether it may be acted on.
+    func charge(_ slot: UInt32, _ step: FrameStep, _ bytes: Int) -> Bool {
+        lives[Int(slot)].rate.tookBytes(bytes, configuration.rates, at: now)
+        switch step {
+        case .message: lives[Int(slot)].rate.tookMessage(configuration.rates, at: now)
+        case .ping, .pong: return lives[Int(slot)].rate.tookControl(configuration.rates, at: now)
+        case .needMore, .close, .failed: break
+        }
+        return true
+    }
+
+    func isHeldBack(_ stream: StreamID) -> Bool {
+        guard !pacing.entries.isEmpty, let entry = pacing.entries[stream.slot] else { return false }
+        return entry.stream == stream && entry.holding.isHeld
+    }
+
+    /// All that it had sent is worked off.
+    func caughtUp(_ stream: StreamID) {
+        guard !pacing.entries.isEmpty, pacing.entries[stream.slot]?.stream == stream else { return }
+        pacing.entries[stream.slot]?.holding.letGo(at: now)
+    }
+
+    /// Lets those go on who have tokens again, and closes those who had to be held back for too long.
+    func pace() {
+        guard !pacing.entries.isEmpty, now >= pacing.next else { return }
+        pacing.next = now + SweepWheel.tick
+        for (slot, entry) in pacing.entries {
+            let stream = entry.stream
+            guard isCurrent(stream), lives[Int(slot)].phase == .live else {
+                pacing.entries[slot] = nil
+                continue
+            }
+            guard entry.holding.isHeld else {
+                if unread[slot] == nil, entry.holding.isOver(at: now) { pacing.entries[slot] = nil }
+                continue
+            }
+            // Its silence is the gate's doing, and what a freeze holds up is nobody's haste.
+            heard(slot)
+            guard mayServe(slot) else {
+                pacing.entries[slot]?.holding.restart(at: now)
+                continue
+            }
+            if now.since(entry.holding.since) >= configuration.longestHolding {
+                pacing.entries[slot] = nil
+                condemn(slot, Closing(.rateLimited, retryAfter: jitteredRetry()))
+            } else if lives[Int(slot)].rate.mayRead(configuration.rates, at: now) {
+                pacing.entries[slot]?.holding.letGo(at: now)
+                putInLine(stream)
+            }
+        }
+    }
+}
