@@ -72,7 +72,8 @@ struct GateCommand: ParsableCommand {
         switch report {
         case .froze, .freezeLimitReached, .restoring, .redisLost, .sentinelLost, .replicasMissing, .notVouching,
             .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed, .sessionsLackCreation,
-            .sessionsNotRenewed, .roomMessagesRejected, .roomNotPublished, .forwardNotTrusted, .forwardUnreadable, .full:
+            .sessionsNotRenewed, .roomMessagesRejected, .roomNotPublished, .forwardNotTrusted, .forwardUnreadable,
+            .full:
             progress("gate: \(report)")
         case .refused(_, let refusal), .refreshRefused(_, _, let refusal): progress("gate: refused \(refusal)")
         case .redisReady, .replication, .vouching, .thawed, .decided, .unknownKey, .keysWithdrawn, .admitted, .closed,

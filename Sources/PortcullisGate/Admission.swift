@@ -72,6 +72,13 @@ extension GateLoop {
         lives[Int(slot)].pending = nil
         lives[Int(slot)].phase = .live
         if isVersion1 { appendWelcome(slot, identity, bound) }
+        // Whoever has the answer finds it reported.
+        if configuration.reportsAdmissions {
+            let address = lives[Int(slot)].address
+            shared.report(
+                .admitted(connectionID(slot), user: identity.user, credential: pending.kind, address: address)
+            )
+        }
         engine.govern(stream)
         engine.send(stream, output)
         heard(slot)
@@ -81,12 +88,6 @@ extension GateLoop {
         guard lives[Int(slot)].phase == .live else { return }
         sessionAdmitted(slot, pending)
         if pending.isMFAVerified == false { unverified.insert(slot) }
-        if configuration.reportsAdmissions {
-            let address = lives[Int(slot)].address
-            shared.report(
-                .admitted(connectionID(slot), user: identity.user, credential: pending.kind, address: address)
-            )
-        }
         // What came behind the head are frames: some clients do not wait for the answer.
         if bytes.count > length { framesReceived(stream, bytes.extracting(length..<bytes.count)) }
     }

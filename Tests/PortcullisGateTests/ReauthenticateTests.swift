@@ -139,6 +139,7 @@ import Testing
         #expect(told["type"] as? String == "reauthenticate")
         #expect(try #require(told["deadline_s"] as? Double) <= 5)
         let token = try fresh(test, "alice")
+        try test.wait("the gate says that it has thawed") { !test.gate.status.isFrozen }
         redis.stop()
         try test.wait("the gate is frozen") { test.gate.status.isFrozen }
         // It is not even read.
