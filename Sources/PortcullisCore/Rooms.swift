@@ -11,6 +11,12 @@ public struct Rooms: Sendable {
         public var version: Int64
     }
 
+    /// A membership that has ended, in whatever way.
+    public struct Ending: Equatable, Sendable {
+        public let slot: UInt32
+        public let resource: Identifier
+    }
+
     private struct Node {
         var membership: Membership
         var nextInRoom: UInt32
@@ -34,8 +40,13 @@ public struct Rooms: Sendable {
     private var firstOfSlot: [UInt32] = []
     /// Resources that have lost their last member; one may have got another since.
     private var emptied: [Identifier] = []
+    private let notesEndings: Bool
+    private var endings: [Ending] = []
 
-    public init() {}
+    /// - Parameter notesEndings: whether memberships that end are noted for ``takeEndings()``.
+    public init(notesEndings: Bool = false) {
+        self.notesEndings = notesEndings
+    }
 
     /// How many rooms have members.
     public var count: Int {
@@ -91,6 +102,9 @@ public struct Rooms: Sendable {
     private mutating func remove(_ index: UInt32) {
         guard let node = nodes[Int(index)] else { return }
         let (slot, room) = (node.membership.slot, node.membership.room)
+        if notesEndings, let resource = rooms[Int(room)]?.resource {
+            endings.append(Ending(slot: slot, resource: resource))
+        }
         if node.previousInRoom != Self.none {
             nodes[Int(node.previousInRoom)]?.nextInRoom = node.nextInRoom
         } else {
@@ -131,6 +145,14 @@ public struct Rooms: Sendable {
         let resources = emptied.filter { byResource[$0] == nil }
         emptied.removeAll(keepingCapacity: emptied.count <= 1024)
         return resources
+    }
+
+    /// Takes the memberships that have ended, in order. To be called before a slot is given to another connection.
+    public mutating func takeEndings() -> [Ending] {
+        guard !endings.isEmpty else { return [] }
+        let taken = endings
+        endings.removeAll(keepingCapacity: taken.count <= 1024)
+        return taken
     }
 
     /// Whether a resource has members.

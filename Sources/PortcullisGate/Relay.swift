@@ -67,7 +67,7 @@ extension GateLoop {
         switch relayed.content {
         case .text(let text), .json(let text): FrameWriter.append(.text, text.span, to: &frame)
         case .binary(let bytes): FrameWriter.append(.binary, bytes.span, to: &frame)
-        case .missed: break
+        case .missed, .joined, .left: break
         }
         return frame
     }

@@ -155,7 +155,7 @@ extension Relayed {
         let payload =
             switch content {
             case .text(let bytes), .binary(let bytes), .json(let bytes): bytes.count
-            case .missed: 0
+            case .missed, .joined, .left: 0
             }
         return payload + resource.bytes.count + (user?.bytes.count ?? 0) + 256
     }

@@ -12,11 +12,31 @@ public struct RoomMessage: Equatable, Sendable {
         case json([UInt8])
         /// Messages may have been lost on their way into the room.
         case missed
+        /// A user is in the room now, who had no connection there before.
+        case joined
+        /// A user has no connection there any more.
+        case left
+
+        /// What is said of a room that is no message of a member: `kind`.
+        public var kind: String? {
+            switch self {
+            case .text, .binary, .json: nil
+            case .missed: "missed"
+            case .joined: "joined"
+            case .left: "left"
+            }
+        }
+
+        /// Whether it tells who is in the room.
+        public var isPresence: Bool {
+            self == .joined || self == .left
+        }
     }
 
     /// The gate that sends; nil where a backend does.
     public var node: Identifier?
-    /// The connection that the message came from. Its first half is the gate's run.
+    /// The connection that the message came from, or that came or went. Its first half is its gate's run: of one that went with its gate,
+    /// another than the sender's.
     public var connection: ConnectionID?
     /// Whose message it is; nil in `missed` alone.
     public var user: Identifier?
@@ -53,8 +73,9 @@ public struct RoomMessage: Equatable, Sendable {
                 var encoded: [UInt8] = []
                 Base64.append(bytes.span, to: &encoded)
                 json.member("b64", Identifier(bytes: encoded))
-            case .missed: json.member("kind", "missed")
+            case .missed, .joined, .left: break
             }
+            if let kind = content.kind { json.member("kind", kind) }
             if let at { json.member("at", at.description) }
         }
     }
@@ -130,9 +151,17 @@ private struct RoomMessageReader {
         var message = RoomMessage(user: nil, .missed)
         if let kind = member("kind") {
             guard json.kind(of: kind) == .string else { throw .badField("kind") }
-            guard json.equals(kind, "missed", in: bytes.span) else { return nil }
+            if json.equals(kind, "joined", in: bytes.span) {
+                message.content = .joined
+            } else if json.equals(kind, "left", in: bytes.span) {
+                message.content = .left
+            } else if !json.equals(kind, "missed", in: bytes.span) {
+                return nil
+            }
         } else {
             message.content = try content()
+        }
+        if message.content != .missed {
             message.user = try identifier("user")
             guard message.user != nil else { throw .badField("user") }
         }

@@ -81,7 +81,8 @@ public enum ServerMessage {
         }
     }
 
-    /// What was said in a room, to a member: a text as a JSON string, bytes as base 64.
+    /// What was said in a room, to a member: a text as a JSON string, bytes as base 64. Who comes and who goes is told as `joined` and
+    /// `left`, with `user`.
     /// - Parameter connection: nil where a backend said it.
     public static func message(
         resource: Identifier,
@@ -91,9 +92,10 @@ public enum ServerMessage {
     ) -> [UInt8] {
         if content == .missed { return missed(resource: resource) }
         return JSONBuilder.object { json in
-            json.member("type", "message")
+            json.member("type", content.isPresence ? content.kind ?? "" : "message")
             json.member("resource", resource)
             if let user { json.member("user", user) }
+            if content.isPresence { return }
             if let connection { json.member("connection", connection.description) }
             switch content {
             case .json(let data): json.member("data", json: data)
@@ -102,16 +104,30 @@ public enum ServerMessage {
                 var encoded: [UInt8] = []
                 Base64.append(bytes.span, to: &encoded)
                 json.member("b64", Identifier(bytes: encoded))
-            case .missed: break
+            case .missed, .joined, .left: break
             }
         }
     }
 
-    public static func joined(resource: Identifier, role: Role, roles: RoleOrder, ref: [UInt8]?) -> [UInt8] {
+    /// One's own membership stands.
+    /// - Parameter members: who is in the room, as far as that is known; nil: it is not.
+    public static func joined(
+        resource: Identifier,
+        role: Role,
+        members: [Identifier]? = nil,
+        roles: RoleOrder,
+        ref: [UInt8]?
+    ) -> [UInt8] {
         JSONBuilder.object { json in
             json.member("type", "joined")
             json.member("resource", resource)
             json.member("role", roles.name(of: role))
+            if let members {
+                json.name("members")
+                json.array { json in
+                    for member in members { json.value(member) }
+                }
+            }
             if let ref { json.member("ref", json: ref) }
         }
     }

@@ -82,6 +82,33 @@ import Testing
         #expect(rooms.takeEmptied() == [])
     }
 
+    /// In whatever way they end, once each and in order; none where nobody asked for it.
+    @Test func endingsAreNoted() {
+        var (rooms, deaf) = (Rooms(notesEndings: true), Rooms())
+        let role = Role(rank: 0)
+        for (slot, resource) in [(0, "a"), (1, "a"), (0, "b"), (0, "c")] as [(UInt32, Identifier)] {
+            rooms.join(slot, resource, role: role, version: 0)
+            deaf.join(slot, resource, role: role, version: 0)
+        }
+        // A role that changes ends nothing, and neither does what never was.
+        rooms.join(0, "a", role: Role(rank: 1), version: 1)
+        #expect(rooms.leave(1, "b") == false)
+        #expect(rooms.takeEndings() == [])
+        #expect(rooms.leave(0, "b") == true)
+        rooms.join(0, "b", role: role, version: 0)
+        #expect(rooms.leave(1, "a") == true)
+        rooms.leaveAll(1)
+        let endings = rooms.takeEndings()
+        #expect(endings.map(\.slot) == [0, 1] && endings.map(\.resource) == ["b", "a"])
+        rooms.leaveAll(0)
+        rooms.leaveAll(0)
+        let left = rooms.takeEndings()
+        #expect(left.map(\.slot) == [0, 0, 0] && Set(left.map(\.resource)) == ["a", "b", "c"])
+        #expect(rooms.takeEndings() == [])
+        deaf.leaveAll(0)
+        #expect(deaf.takeEndings() == [])
+    }
+
     @Test func aRoomLivesAsLongAsItsMembers() {
         var rooms = Rooms()
         #expect(rooms.leave(0, "doc:1") == false)

@@ -161,6 +161,28 @@ import Testing
             ServerMessage.joined(resource: "doc:1", role: owner, roles: roles, ref: Array("7".utf8)),
             #"{"type":"joined","resource":"doc:1","role":"owner","ref":7}"#
         ),
+        (
+            ServerMessage.joined(
+                resource: "d",
+                role: owner,
+                members: ["a", "b\""],
+                roles: roles,
+                ref: Array("7".utf8)
+            ),
+            #"{"type":"joined","resource":"d","role":"owner","members":["a","b\""],"ref":7}"#
+        ),
+        (
+            ServerMessage.joined(resource: "d", role: owner, members: [], roles: roles, ref: nil),
+            #"{"type":"joined","resource":"d","role":"owner","members":[]}"#
+        ),
+        (
+            ServerMessage.message(resource: "d", user: "bob", connection: id, .joined),
+            #"{"type":"joined","resource":"d","user":"bob"}"#
+        ),
+        (
+            ServerMessage.message(resource: "d", user: "bob", connection: id, .left),
+            #"{"type":"left","resource":"d","user":"bob"}"#
+        ),
         (ServerMessage.left(resource: "doc:1", ref: nil), #"{"type":"left","resource":"doc:1"}"#),
         (
             ServerMessage.expiring(WallTime(milliseconds: 1_700_000_000_250), left: Milliseconds(29_950)),

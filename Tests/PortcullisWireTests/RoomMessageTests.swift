@@ -31,6 +31,17 @@ import Testing
         (RoomMessage(user: "b", .binary([7])), #"{"v":1,"user":"b","b64":"Bw=="}"#),
         (RoomMessage(user: "b", .binary([])), #"{"v":1,"user":"b","b64":""}"#),
         (RoomMessage(node: "ga", user: nil, .missed), #"{"v":1,"node":"ga","kind":"missed"}"#),
+        (
+            RoomMessage(
+                node: "ga",
+                connection: connection,
+                user: "alice",
+                at: LogPosition(milliseconds: 17, sequence: 3),
+                .joined
+            ),
+            #"{"v":1,"node":"ga","connection":"000000010000000000000002","user":"alice","kind":"joined","at":"17-3"}"#
+        ),
+        (RoomMessage(user: "b", .left), #"{"v":1,"user":"b","kind":"left"}"#),
     ]
 
     @Test(arguments: messages) func isWrittenAndRead(_ message: RoomMessage, _ text: String) throws {
@@ -84,6 +95,8 @@ import Testing
         (#"{"v":1,"user":"b","text":"x","connection":"2"}"#, .badField("connection")),
         (#"{"v":1,"user":"b","text":"x","node":"a\nb"}"#, .badField("node")),
         (#"{"v":1,"user":"b","kind":1,"text":"x"}"#, .badField("kind")),
+        (#"{"v":1,"kind":"joined"}"#, .badField("user")),
+        (#"{"v":1,"kind":"left","user":""}"#, .badField("user")),
     ]
 
     @Test(arguments: rejected) func isRejected(_ text: String, _ rejection: RoomMessageRejection) {
