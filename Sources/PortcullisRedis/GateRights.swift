@@ -17,6 +17,7 @@ public enum GateRights {
     ///   - sharedKeys: the beginnings of the keys that are asked about a token.
     ///   - replicas: whether replicas are waited for.
     ///   - capsUsers: whether users may have only so many connections.
+    ///   - keepsPresence: whether it is kept who is in rooms.
     public static func trials(
         _ keys: Keys,
         node: String,
@@ -24,7 +25,8 @@ public enum GateRights {
         touches: Bool,
         sharedKeys: [String],
         replicas: Bool,
-        capsUsers: Bool = false
+        capsUsers: Bool = false,
+        keepsPresence: Bool = false
     ) -> [Trial] {
         let (none, seen, perm) = ("none", keys.prefix + "seen:" + trial, keys.prefix + "perm:" + trial)
         let reply = keys.prefix + "reply:" + trial
@@ -57,6 +59,14 @@ public enum GateRights {
             lists += [
                 ["ZRANGE", user, "0", "0"], ["ZADD", user, none, none], ["ZREM", user, trial], ["PEXPIRE", user, none],
                 ["GET", lease], ["SET", lease, none, "PX", "0"], ["DEL", lease],
+            ]
+        }
+        if keepsPresence {
+            let (members, lease) = (keys.prefix + "members:" + trial, keys.instancePrefix + trial)
+            lists += [
+                ["HGET", members, none], ["HSET", members, none, none, none], ["HDEL", members, trial],
+                ["HGETALL", members], ["HSCAN", members, "0", "COUNT", "1"], ["EXISTS", members], ["DEL", members],
+                ["PEXPIRE", members, none], ["EXISTS", lease], ["SET", lease, none, "PX", "0"], ["DEL", lease],
             ]
         }
         if replicas { lists.append(["WAIT", "0", "1"]) }

@@ -24,6 +24,13 @@ public struct Keys: Equatable, Sendable {
     /// The channel of a resource.
     public func room(_ resource: Identifier) -> [UInt8] { Array(rooms.utf8) + resource.bytes }
 
+    /// Who is in a room: connections with their users.
+    public func members(_ resource: Identifier) -> [UInt8] { Array((prefix + "members:").utf8) + resource.bytes }
+    /// How many connections each user has in a room.
+    public func present(_ resource: Identifier) -> [UInt8] { Array((prefix + "present:").utf8) + resource.bytes }
+    /// How many connections each gate has in a room.
+    public func hosts(_ resource: Identifier) -> [UInt8] { Array((prefix + "hosts:").utf8) + resource.bytes }
+
     public func node(_ name: String) -> String { prefix + "node:" + name }
     public func control(_ node: String) -> String { prefix + "ctl:" + node }
     public var instancePrefix: String { prefix + "inst:" }
