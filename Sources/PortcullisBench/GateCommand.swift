@@ -72,7 +72,8 @@ struct GateCommand: ParsableCommand {
         switch report {
         case .froze, .freezeLimitReached, .restoring, .redisLost, .sentinelLost, .replicasMissing, .notVouching,
             .eventRejected, .eventNotAdopted, .logEntryRejected, .acceptFailed, .loopFailed, .sessionsLackCreation,
-            .sessionsNotRenewed, .roomMessagesRejected, .roomNotPublished, .forwardNotTrusted, .forwardUnreadable,
+            .sessionsNotRenewed, .roomMessagesRejected, .roomNotPublished, .presenceNotKept, .forwardNotTrusted,
+            .forwardUnreadable,
             .full:
             progress("gate: \(report)")
         case .refused(_, let refusal), .refreshRefused(_, _, let refusal): progress("gate: refused \(refusal)")

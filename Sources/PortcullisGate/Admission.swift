@@ -62,11 +62,15 @@ extension GateLoop {
                 pending.grant = stored
                 return wait(for: bound.resource, .handshake(stream))
             }
-            rooms.join(slot, bound.resource, role: bound.role, version: bound.version)
         }
         output.removeAll(keepingCapacity: true)
         if !pending.isUpgraded { try appendUpgrade(request, pending.subprotocol, bytes) }
         guard registry.admit(slot) else { throw Refusal(.revoked, "a decision came before the admission") }
+        // Nobody who is refused in the end was ever in the room.
+        if let bound {
+            rooms.join(slot, bound.resource, role: bound.role, version: bound.version)
+            enterRoom(slot, bound.resource)
+        }
         let isVersion1 = pending.subprotocol.isVersion1
         lives[Int(slot)].isVersion1 = isVersion1
         lives[Int(slot)].pending = nil

@@ -64,6 +64,7 @@ extension Uplink {
         )
         pending.append(command, .heartbeat(sentAt: BootTime(nanoseconds: Clock.boot())))
         renewPlaces()
+        prunePresence()
     }
 
     func heartbeatAnswered(_ value: RESPValue, sentAt: BootTime) {
@@ -190,6 +191,7 @@ extension Uplink {
             hasSaidGoodbye = true
             return
         }
+        writePresence(all: true)
         giveAllPlacesBack()
         pending.append(Command("ZREM", keys.nodes, configuration.node), .nothing)
         pending.append(Command("DEL", keys.node(configuration.node), keys.probe(configuration.node)), .goodbye)

@@ -165,7 +165,7 @@ extension GateLoop {
         lives[Int(slot)].frames = FrameState()
         rooms.leaveAll(slot)
         held[slot] = nil
-        if !joining.isEmpty { joining[slot] = nil }
+        forgetJoins(slot)
         forgetRefresh(slot)
         forgetUnread(stream(slot))
         // Half a frame is ended so that the close frame can be read; but no application byte is written behind the lease: such a stream stays

@@ -72,6 +72,7 @@ extension GateLoop {
         expelled = []
         // The lease of the places may have ended, and they with it.
         takePlacesAgain()
+        enterAgain(quietly: false)
         if lease.mode == .strict { thawing = 0 }
     }
 

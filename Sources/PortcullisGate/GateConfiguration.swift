@@ -51,6 +51,8 @@ public struct GateConfiguration: Sendable {
     public var defaultRole: Role?
     /// The resources that need a fresh sign-in.
     public var stepUp: StepUp
+    /// Whether the members of a room are told who comes and who goes (`resources.presence`).
+    public var presence: Bool
 
     public var headLimits: HeadLimits
     public var messageLimits: MessageLimits
@@ -111,6 +113,7 @@ public struct GateConfiguration: Sendable {
         self.roles = .standard
         self.defaultRole = nil
         self.stepUp = StepUp()
+        self.presence = false
         self.headLimits = HeadLimits()
         self.messageLimits = MessageLimits()
         self.handshake = .seconds(5)

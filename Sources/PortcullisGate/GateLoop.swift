@@ -30,12 +30,14 @@ final class GateLoop {
     var sessionCare: SessionCare
 
     var registry = Registry()
-    var rooms = Rooms()
+    var rooms: Rooms
     var book = PermissionBook()
     /// The subscriptions of the rooms, and who waits for them (Membership.swift).
     var roomLinks = RoomLinks()
     /// `join`s that wait, by slot.
     var joining: [UInt32: [Identifier: Joining]] = [:]
+    /// Who is in rooms, over all gates (Presence.swift); nil where that is not kept.
+    var presence: LoopPresence?
     /// Connections whose session says that there was no second factor.
     var unverified: Set<UInt32> = []
     var wheel: SweepWheel
@@ -102,6 +104,8 @@ final class GateLoop {
         self.index = index
         self.shared = shared
         configuration = shared.configuration
+        rooms = Rooms(notesEndings: configuration.presence)
+        presence = configuration.presence ? LoopPresence() : nil
         mailbox = shared.mailboxes[index]
         engine = try Engine(waker: mailbox.waker, listener: listener, tls: configuration.tls)
         engine.securesLater = configuration.proxyProtocol != .none
@@ -188,6 +192,7 @@ final class GateLoop {
             rooms.resetVersions()
             resetWaitingVersions()
             takePlacesAgain()
+            enterAgain(quietly: true)
         case .replaced(let connection): replaced(connection)
         case .keysReplaced(let keys): replaceKeys(keys)
         case .drain: beginDrain()
@@ -310,6 +315,7 @@ final class GateLoop {
         if connectionCount == 0 || now >= drainEnds {
             hasEnded = true
             engine.pauseAccepting()
+            tellEndings()
             shared.mailboxes[0].post(.drained(loop: index))
         }
     }
@@ -400,13 +406,13 @@ extension GateLoop: EngineDelegate {
         let slot = stream.slot
         if case .insecure(let failure) = reason { tlsFailed(stream, failure) }
         wheel.remove(slot)
+        forgetJoins(slot)
         leave(slot)
         leaveThrottle(slot)
         if !boundClients.isEmpty { boundClients[slot] = nil }
         held[slot] = nil
         forgetRefresh(slot)
         if !unread.isEmpty { unread[slot] = nil }
-        if !joining.isEmpty { joining[slot] = nil }
         if !unverified.isEmpty { unverified.remove(slot) }
         if !proxyHeaders.isEmpty { proxyHeaders[slot] = nil }
         lives[Int(slot)] = Live()
@@ -427,8 +433,10 @@ extension GateLoop: EngineDelegate {
         closeSlice()
         thawSlice()
         restorePlaces()
+        enterSlice()
         askSlice()
         careForSessions()
+        tellEndings()
         releaseRooms()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
@@ -441,12 +449,13 @@ extension GateLoop: EngineDelegate {
     /// Whether a slice waits for the next turn.
     private var hasWorkLeft: Bool {
         !mail.isEmpty || !walks.isEmpty || !asks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty || thawing != nil
-            || !relayed.isEmpty || restoresPlacesFrom != nil
+            || !relayed.isEmpty || restoresPlacesFrom != nil || presence?.entersFrom != nil
     }
 
     /// Takes a connection out of the registry and its rooms: the one place where it leaves both.
     private func leave(_ slot: UInt32) {
         rooms.leaveAll(slot)
+        tellEndings()
         guard let identity = registry.identity(slot) else { return }
         givePlaceBack(slot, identity.user)
         registry.remove(slot)

@@ -30,6 +30,8 @@ public enum GateReport: Sendable {
     case roomMessagesRejected(Int, RoomMessageRejection)
     /// Redis refuses to pass on a member's message.
     case roomNotPublished(String)
+    /// Redis refuses to keep who is in a room. Once a link.
+    case presenceNotKept(String)
     /// An entry of the log that cannot be read.
     case logEntryRejected(position: String, EventRejection)
     case decided(type: String, event: Identifier, matched: Int, closed: Int, microseconds: Int64)

@@ -13,9 +13,6 @@ extension GateLoop {
     // MARK: - Joining and leaving
 
     func join(_ slot: UInt32, _ resource: Identifier, _ ref: [UInt8]?) throws(MessageRefusal) {
-        if let membership = rooms.membership(slot, resource) {
-            return sayJoined(slot, resource, membership.role, [ref])
-        }
         if let waiting = joining[slot]?[resource] {
             guard waiting.refs.count < Self.mostRefs else {
                 throw MessageRefusal(.unavailable, "The resource is being joined already.", ref: ref)
@@ -23,8 +20,14 @@ extension GateLoop {
             joining[slot]?[resource]?.refs.append(ref)
             return
         }
+        if let membership = rooms.membership(slot, resource) {
+            guard presence != nil else { return sayJoined(slot, resource, membership.role, [ref]) }
+            joining[slot, default: [:]][resource] = Joining(refs: [ref], isAgain: true)
+            return askMembers(slot, resource)
+        }
         guard let identity = registry.identity(slot) else { return }
-        guard rooms.memberships(of: slot) + (joining[slot]?.count ?? 0) < Self.mostMemberships else {
+        let waiting = joining[slot]?.values.count { !$0.isAgain } ?? 0
+        guard rooms.memberships(of: slot) + waiting < Self.mostMemberships else {
             let detail = "A connection may be a member of \(Self.mostMemberships) resources: leave one first."
             throw MessageRefusal(.unavailable, detail, ref: ref)
         }
@@ -57,9 +60,20 @@ extension GateLoop {
         goOnJoining(slot, resource)
     }
 
-    /// The permission is known: it is held against what has come since, and the room's subscription is awaited.
-    private func goOnJoining(_ slot: UInt32, _ resource: Identifier) {
+    /// The permission is known: it is held against what has come since, then the room's subscription is awaited, then who is in the room.
+    func goOnJoining(_ slot: UInt32, _ resource: Identifier) {
         guard let waiting = joining[slot]?[resource], let identity = registry.identity(slot) else { return }
+        // Until that is answered: an answer to an earlier question about the permission changes nothing.
+        if case .asked = waiting.presence { return }
+        if let membership = rooms.membership(slot, resource) {
+            _ = takeJoining(slot, resource, isMember: true)
+            return sayJoined(slot, resource, membership.role, waiting.refs, waiting.presence.members)
+        }
+        if waiting.isAgain {
+            // The membership has ended since: this is another.
+            joining[slot]?[resource] = Joining(refs: waiting.refs)
+            return order(.permission(user: identity.user, resource: resource, stream(slot)))
+        }
         let grant = PermissionBook.newer(waiting.grant, book.grant(identity.user, resource))
         guard let role = role(identity, on: resource, grant), role >= configuration.roles.viewer else {
             return failJoin(slot, resource, .forbidden, "Joining needs the role viewer.")
@@ -72,10 +86,15 @@ extension GateLoop {
             leeway: configuration.tokens.leeway
         )
         guard isFresh else { return failJoin(slot, resource, .forbidden, "The resource needs a fresh sign-in.") }
-        guard roomLinks.stands(resource) else { return wait(for: resource, .join(stream(slot))) }
-        _ = takeJoining(slot, resource)
+        guard roomLinks.stands(resource) else {
+            // What comes before it stands again is not heard: a list of now would not be kept up.
+            joining[slot]?[resource]?.presence = .unasked
+            return wait(for: resource, .join(stream(slot)))
+        }
+        if presence != nil, waiting.presence == .unasked { return askMembers(slot, resource) }
+        _ = takeJoining(slot, resource, isMember: true)
         rooms.join(slot, resource, role: role, version: grant?.version ?? 0)
-        sayJoined(slot, resource, role, waiting.refs)
+        sayJoined(slot, resource, role, waiting.refs, waiting.presence.members)
     }
 
     /// Redis has lost its versions: what was read of it before is older than whatever comes.
@@ -86,10 +105,18 @@ extension GateLoop {
         for slot in lives.indices where lives[slot].phase == .asking { lives[slot].pending?.grant?.resetVersion() }
     }
 
-    private func takeJoining(_ slot: UInt32, _ resource: Identifier) -> Joining? {
+    /// Ends the wait of a `join`: what Redis was told of one that does not become a member is taken back.
+    private func takeJoining(_ slot: UInt32, _ resource: Identifier, isMember: Bool = false) -> Joining? {
         let waiting = joining[slot]?.removeValue(forKey: resource)
         if joining[slot]?.isEmpty == true { joining[slot] = nil }
+        if let waiting, waiting.hasEntered, !waiting.isAgain, !isMember { giveUpRoom(slot, resource) }
         return waiting
+    }
+
+    /// The connection is over.
+    func forgetJoins(_ slot: UInt32) {
+        guard !joining.isEmpty, let waiting = joining[slot] else { return }
+        for resource in waiting.keys { _ = takeJoining(slot, resource) }
     }
 
     private func failJoin(_ slot: UInt32, _ resource: Identifier, _ code: MessageRefusal.Code, _ detail: String) {
@@ -98,9 +125,19 @@ extension GateLoop {
         }
     }
 
-    private func sayJoined(_ slot: UInt32, _ resource: Identifier, _ role: Role, _ refs: [[UInt8]?]) {
-        for ref in refs {
-            say(slot, ServerMessage.joined(resource: resource, role: role, roles: configuration.roles, ref: ref))
+    private func sayJoined(
+        _ slot: UInt32,
+        _ resource: Identifier,
+        _ role: Role,
+        _ refs: [[UInt8]?],
+        _ members: [Identifier]? = nil
+    ) {
+        let roles = configuration.roles
+        for ref in refs where lives[Int(slot)].phase == .live {
+            say(
+                slot,
+                ServerMessage.joined(resource: resource, role: role, members: members, roles: roles, ref: ref)
+            )
         }
     }
 
@@ -136,6 +173,7 @@ extension GateLoop {
                 releaseRoom(resource)
             }
         case .permission(let stream, let resource, let answer): permissionRead(stream, resource, answer)
+        case .members(let asker, let resource, let names): membersRead(asker, resource, names)
         }
     }
 
@@ -182,17 +220,37 @@ extension GateLoop {
         for resource in rooms.takeEmptied() { releaseRoom(resource) }
     }
 
-    private func releaseRoom(_ resource: Identifier) {
-        guard !rooms.hasMembers(resource), roomLinks.release(resource) else { return }
+    func releaseRoom(_ resource: Identifier) {
+        guard !rooms.hasMembers(resource), presence?.trails.isAwaited(resource) != true,
+            roomLinks.release(resource)
+        else { return }
         order(.release(resource))
     }
 }
 
-/// A `join` that waits: for the stored permission, then for the room.
+/// A `join` that waits: for the stored permission, then for the room, then for who is in it.
 struct Joining {
+    /// Who is in the room (`resources.presence`).
+    enum Presence: Equatable {
+        case unasked
+        /// The serial of the question.
+        case asked(UInt64)
+        /// nil: it can't be known now.
+        case told([Identifier]?)
+
+        var members: [Identifier]? {
+            if case .told(let members) = self { members } else { nil }
+        }
+    }
+
     /// What is to be echoed, once for each `join`.
     var refs: [[UInt8]?]
+    /// Whether the connection was a member already, and asks who is there.
+    var isAgain = false
     var grant: Grant?
+    var presence = Presence.unasked
+    /// Whether Redis was told that the connection is in the room.
+    var hasEntered = false
 }
 
 extension Grant {

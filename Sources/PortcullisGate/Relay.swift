@@ -44,8 +44,10 @@ extension GateLoop {
 
     /// Delivers to this loop's members. Each form is encoded once, and only where a member reads it.
     func deliver(_ relayed: Relayed, except sender: UInt32?) {
+        notePresence(relayed)
         var members: [UInt32] = []
         rooms.forEachMember(of: relayed.resource) { if $0.slot != sender { members.append($0.slot) } }
+        if relayed.content.isPresence { members.removeAll { connectionID($0) == relayed.connection } }
         var rawFrame: [UInt8]?
         var messageFrame: [UInt8]?
         for slot in members {

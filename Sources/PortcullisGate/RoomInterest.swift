@@ -34,6 +34,11 @@ struct RoomInterest {
         rooms.count
     }
 
+    /// The rooms that are wanted, or were a moment ago.
+    var resources: [Identifier] {
+        Array(rooms.keys)
+    }
+
     /// A loop has its first member.
     mutating func want(_ resource: Identifier, loop: Int, serial: UInt64) -> Step {
         guard var room = rooms[resource] else {

@@ -12,6 +12,8 @@ enum RoomOrder: Sendable {
     case publish(Identifier, [UInt8])
     /// Which role is stored of a user on a resource.
     case permission(user: Identifier, resource: Identifier, StreamID)
+    /// Somebody is in a room, or no more.
+    case presence(PresenceChange)
 }
 
 /// What the first loop tells a loop about rooms.
@@ -23,4 +25,6 @@ enum RoomNews: Sendable {
     /// The subscription of every room is lost. Those that are wanted are subscribed to again when the link stands.
     case lost
     case permission(StreamID, Identifier, Answer)
+    /// Who is in a room; nil: that can't be known now.
+    case members(PresenceChange.Asker, Identifier, [Identifier]?)
 }

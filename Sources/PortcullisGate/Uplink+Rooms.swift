@@ -13,6 +13,7 @@ extension Uplink {
             if rooms.interest.release(resource, loop: loop) { say("UNSUBSCRIBE", resource) }
         case .publish(let resource, let message): publish(resource, message)
         case .permission(let user, let resource, let stream): askMembership(user, resource, stream, loop: loop)
+        case .presence(let change): changePresence(change)
         }
     }
 
@@ -112,10 +113,13 @@ extension Uplink {
         guard !rooms.interest.loops(of: resource).isEmpty else { return }
         do throws(RoomMessageRejection) {
             guard let message = try RoomMessage.decode(payload, limit: rooms.limit, &rooms.json) else { return }
-            // Members of this gate have it already.
-            if let connection = message.connection, connection.instance == shared.instance,
+            if message.content.isPresence {
+                // Said by scripts: members of this gate hear it from here alone.
+                guard configuration.presence else { return }
+            } else if let connection = message.connection, connection.instance == shared.instance,
                 message.node == Identifier(configuration.node)
             {
+                // Members of this gate have it already.
                 return
             }
             // A place that the log can't have reached yet: nobody could wait for it.

@@ -23,6 +23,7 @@ final class Uplink {
         case published(Identifier, bytes: Int)
         case place(StreamID, loop: Int)
         case placeChange(PlaceChange)
+        case presence(PresenceChange)
         case standing
         case epoch
         case page
@@ -107,6 +108,8 @@ final class Uplink {
 
     /// Rooms (Uplink+Rooms.swift).
     var rooms: RoomDesk
+    /// Who is in them (Uplink+Presence.swift).
+    var presence = PresenceDesk()
 
     /// Whether it was told on this link that sessions can't be renewed.
     var hasToldOfTouch = false
@@ -149,6 +152,7 @@ final class Uplink {
         }
         performDuties()
         writePlaceChanges()
+        writePresence()
         waitForReplicas()
         tendRooms()
         flush()
@@ -320,8 +324,10 @@ final class Uplink {
             sessionsToRead = []
             let later = placeChanges
             placeChanges = []
-            for ask in pending.abandon() { abandon(ask) }
+            let asks = pending.abandon()
+            for ask in asks { abandon(ask) }
             placeChanges += later
+            abandonPresence(asks.compactMap { if case .presence(let change) = $0 { change } else { nil } })
             perform(machine.commandLost(reason))
         case .subscription:
             subscribed = 0
@@ -469,6 +475,7 @@ final class Uplink {
         case .published(let resource, let bytes): published(resource, bytes: bytes, value)
         case .place(let stream, let loop): tell(loop, .answered(stream, placeRead(value)))
         case .placeChange: break
+        case .presence(let change): presenceAnswered(change, value)
         case .epoch: epoch = value.bytes
         // Read as they came, by ``take(_:_:)``.
         case .standing, .page: break

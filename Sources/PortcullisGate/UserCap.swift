@@ -136,9 +136,14 @@ extension Uplink {
         AdmissionScript.Answer(value).map { .place($0) } ?? unfit(value)
     }
 
-    /// Once a heartbeat, where users may have only so many connections.
+    /// Whether others look for this gate's lease: places count as long as it lives, and so does who is in a room.
+    private var holdsLease: Bool {
+        loop.configuration.userCap.connections > 0 || configuration.presence
+    }
+
+    /// Once a heartbeat.
     func renewPlaces() {
-        if loop.configuration.userCap.connections > 0 {
+        if holdsLease {
             pending.append(AdmissionScript.renew(place, keys: keys), .nothing)
         }
     }
@@ -172,7 +177,7 @@ extension Uplink {
 
     /// The gate ends in order.
     func giveAllPlacesBack() {
-        if loop.configuration.userCap.connections > 0 {
+        if holdsLease {
             pending.append(AdmissionScript.end(place, keys: keys), .nothing)
         }
     }

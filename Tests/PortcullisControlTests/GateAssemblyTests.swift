@@ -47,7 +47,7 @@ import Testing
             "sessions.cookie_secret_file": secret, "sessions.cookie": "connect.sid", "sessions.key": "sess:{id}",
             "sessions.bind": "ip, device", "sessions.touch": "true", "sessions.sweep": "7s",
             "resources.step_up": "billing:*=15m", "tokens.mode": "hybrid", "tokens.shared_keys": "true",
-            "tokens.sources": "header, first_message",
+            "tokens.sources": "header, first_message", "resources.presence": "true",
         ])
         let sessions = try #require(gate.sessions)
         let key = try #require(sessions.cookieKey)
@@ -61,10 +61,11 @@ import Testing
         #expect(gate.credentials.signsSessions && gate.credentials.tokens == [.header, .firstMessage])
         #expect(gate.stepUp.marks("billing:7") && !gate.stepUp.marks("doc:7"))
         #expect(gate.asksActiveTokens && gate.asksSharedKeys)
+        #expect(gate.presence)
         let plain = try configuration([:])
         #expect(plain.sessions?.cookieKey == nil && plain.sessions?.bind.isEmpty == true)
         #expect(!plain.credentials.signsSessions && !plain.asksActiveTokens && !plain.asksSharedKeys)
-        #expect(!plain.stepUp.marks("billing:7"))
+        #expect(!plain.stepUp.marks("billing:7") && !plain.presence)
     }
 
     @Test func aCookieSecretThatCannotBeUsedIsOneSentence() throws {

@@ -25,6 +25,7 @@ import Testing
         url.password = "GATE-PASSWORD"
         let settings = try Settings.load(flags: [
             "sessions.touch": "true", "tokens.mode": "hybrid", "tokens.shared_keys": "true", "redis.wait_replicas": "1",
+            "resources.presence": "true", "limits.connections_per_user": "5",
         ])
         let tokens = try TokenPolicy(issuers: [])
         let configuration = try GateAssembly.configuration(settings, redis: url, tokens: tokens, version: "test")

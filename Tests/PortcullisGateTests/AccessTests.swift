@@ -48,7 +48,7 @@ import Testing
         test.reports.all.compactMap {
             switch $0 {
             case .redisLost(let why), .eventNotAdopted(let why), .notVouching(let why), .sessionsNotRenewed(let why),
-                .roomNotPublished(let why):
+                .roomNotPublished(let why), .presenceNotKept(let why):
                 why
             case .replication(.unknown(let why), _): why
             default: nil
@@ -65,6 +65,7 @@ import Testing
             configuration.lease = .seconds(1)
             configuration.sessions?.touches = true
             configuration.asksSharedKeys = true
+            configuration.presence = true
         }
         let headers = ["Origin: http://\(test.gate.endpoint)"]
         // A token, also on a resource; a session that is renewed; a ticket.

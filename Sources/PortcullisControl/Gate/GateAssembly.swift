@@ -63,6 +63,7 @@ public enum GateAssembly {
         gate.stepUp = StepUp(
             settings.resources.stepUp.map { .init(ResourcePattern($0.pattern), within: $0.within.inMilliseconds) }
         )
+        gate.presence = settings.resources.presence
         gate.asksSharedKeys = settings.tokens.sharedKeys
         gate.asksActiveTokens = settings.tokens.mode == .hybrid
         gate.headLimits = HeadLimits(bytes: settings.limits.head, lines: settings.limits.headers)

@@ -73,6 +73,8 @@ struct GateJournal: Sendable {
             )
         case .roomNotPublished(let why):
             logger.error("a message for a room could not be published", metadata: ["why": "\(why)"])
+        case .presenceNotKept(let why):
+            logger.error("who is in rooms can't be kept (resources.presence)", metadata: ["why": "\(why)"])
         case .logEntryRejected(let position, let rejection):
             logger.error(
                 "an entry of the log cannot be read",

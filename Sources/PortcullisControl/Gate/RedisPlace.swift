@@ -86,7 +86,8 @@ public enum RedisPlace {
             sharedKeys: (configuration.asksSharedKeys ? ["revoked:", "jwt_blacklist:", "token_version:"] : [])
                 + (configuration.asksActiveTokens ? ["active_token:"] : []),
             replicas: configuration.waitReplicas > 0,
-            capsUsers: configuration.userCap.connections > 0
+            capsUsers: configuration.userCap.connections > 0,
+            keepsPresence: configuration.presence
         )
         do throws(BlockingConnection.Failure) {
             let answers = try BlockingConnection(url).ask(trials.map(\.command))

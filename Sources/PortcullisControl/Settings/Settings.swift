@@ -89,6 +89,8 @@ public struct ResourceSettings: Equatable, Sendable {
     public var roles = ["viewer", "commenter", "editor", "owner"]
     /// Resource patterns that need an `auth_time` no older than this.
     public var stepUp: [StepUp] = []
+    /// Whether the members of a room are told who comes and who goes.
+    public var presence = false
 
     /// A resource pattern, and how fresh the sign-in must be.
     public struct StepUp: Equatable, Sendable {

@@ -182,6 +182,7 @@ enum SettingsSchema {
         ),
         SettingRow("resources.roles", \.resources.roles, .list(of: .text("a role")), "the roles, the least first"),
         SettingRow("resources.step_up", \.resources.stepUp, .stepUp, "resources that need a fresh sign-in"),
+        SettingRow("resources.presence", \.resources.presence, .flag, "whether members are told who comes and goes"),
         SettingRow("guarantee.lease", \.guarantee.lease, .duration(), "how long a gate serves without confirmation"),
         SettingRow(
             "guarantee.freeze_limit",
