@@ -20,9 +20,7 @@ extension Engine {
                 case EMFILE, ENFILE, ENOBUFS, ENOMEM:
                     // Level-triggered: left in the set it would wake the loop without end.
                     let number = errno
-                    watchListener(false)
-                    isShort = true
-                    retryAcceptAt = Clock.boot() + 100_000_000
+                    runShort()
                     delegate.acceptFailed(number)
                     return
                 // The connection was gone before it was accepted.
@@ -42,6 +40,13 @@ extension Engine {
             clientCount += 1
             delegate.accepted(stream, from: PeerAddress(storage))
         }
+    }
+
+    /// Nobody is accepted for a while.
+    func runShort() {
+        watchListener(false)
+        isShort = true
+        retryAcceptAt = Clock.boot() + Self.shortage
     }
 
     /// Stops accepting; connections wait in the backlog.

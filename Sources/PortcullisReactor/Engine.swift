@@ -100,6 +100,8 @@ public final class Engine {
     static let eventsPerWait = 128
     /// Accepted in one turn; more wait for the next, behind what the accepted ones have sent.
     static let acceptsPerTurn = 128
+    /// How long nobody is accepted where descriptors or memory have run out, in nanoseconds.
+    static let shortage: Int64 = 100_000_000
 
     /// What a turn waits for: the clients, the listener, and the set of the links within it.
     let clients: Int32
@@ -116,6 +118,9 @@ public final class Engine {
     var isShort = false
     var retryAcceptAt: Int64 = 0
     var isPaused = false
+    /// For links, kept from the first on. Nobody is accepted while it is spent.
+    private var reserve = Reserve()
+    private var hasLinks = false
 
     var slots: [Slot] = []
     var free: [UInt32] = []
@@ -172,8 +177,9 @@ public final class Engine {
                 linkCount = wait(links, &linkEvents, 0)
             }
             if isShort, Clock.boot() >= retryAcceptAt {
-                isShort = false
-                watchListener(true)
+                if hasLinks { reserve.fill() }
+                isShort = hasLinks && !reserve.isKept
+                if isShort { retryAcceptAt = Clock.boot() + Self.shortage } else { watchListener(true) }
             }
             // Before the mail is read: a message that is posted behind this wakes the next wait.
             for index in 0..<linkCount where linkEvents[index].data.u64 == Token.waker { waker.reset() }
@@ -242,6 +248,7 @@ public final class Engine {
             let index = Int(stream.slot)
             delegate.gone(stream, reason)
             Glibc.close(slots[index].descriptor)
+            if isShort, hasLinks { reserve.fill() }
             if !slots[index].isLink { clientCount -= 1 }
             slots[index] = Slot(generation: slots[index].generation &+ 1)
             free.append(stream.slot)
@@ -280,9 +287,7 @@ public final class Engine {
     /// Begins a connection of the gate's own; ``EngineDelegate/connected(_:)`` or ``EngineDelegate/gone(_:_:)`` follows.
     /// - Parameter tls: how it is secured; nil: not at all.
     public func connect(to endpoint: Endpoint, securedBy tls: TLSClient? = nil) throws(SocketError) -> StreamID {
-        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
-        let descriptor = socket(endpoint.family, Int32(kind), 0)
-        guard descriptor >= 0 else { throw SocketError("open a socket", errno: errno) }
+        let descriptor = try openSocket(endpoint.family)
         if endpoint.family != AF_UNIX {
             var on: Int32 = 1
             setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
@@ -298,6 +303,22 @@ public final class Engine {
             throw SocketError("secure a connection to \(tls.name)", errno: EINVAL)
         }
         return open(descriptor, .connecting, isLink: true, session)
+    }
+
+    private func openSocket(_ family: Int32) throws(SocketError) -> Int32 {
+        if !hasLinks {
+            hasLinks = true
+            reserve.fill()
+        }
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        var descriptor = socket(family, kind, 0)
+        if descriptor < 0, errno == EMFILE || errno == ENFILE, reserve.spend() {
+            descriptor = socket(family, kind, 0)
+            // What is free next is the reserve again, before anybody is accepted.
+            runShort()
+        }
+        guard descriptor >= 0 else { throw SocketError("open a socket", errno: errno) }
+        return descriptor
     }
 
     func finishConnecting(_ stream: StreamID, _ delegate: some EngineDelegate) {
