@@ -127,7 +127,7 @@ let package = Package(
         // Tests: one folder a module, and what they share.
         .target(
             name: "TestKit",
-            dependencies: ["PortcullisReactor", "PortcullisRedis", "PortcullisWire"],
+            dependencies: ["PortcullisCore", "PortcullisReactor", "PortcullisRedis", "PortcullisWire"],
             path: "Tests/TestKit",
             swiftSettings: features
         ),

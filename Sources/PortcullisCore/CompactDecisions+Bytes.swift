@@ -29,7 +29,22 @@ extension CompactDecisions {
         var end: Int
     }
 
-    static let verdicts: [StandingDecisions.Verdict] = [.revoked, .blocked, .reauthenticationRequired]
+    /// Its number in ``Flags/verdict``.
+    static func number(of verdict: StandingDecisions.Verdict) -> UInt8 {
+        switch verdict {
+        case .revoked: 0
+        case .blocked: 1
+        case .reauthenticationRequired: 2
+        }
+    }
+
+    private static func verdict(_ flags: UInt8) -> StandingDecisions.Verdict {
+        switch flags & Flags.verdict {
+        case 0: .revoked
+        case 1: .blocked
+        default: .reauthenticationRequired
+        }
+    }
 
     mutating func encode(_ row: Row, usual: Bool) {
         let head = PlainRow(
@@ -53,8 +68,8 @@ extension CompactDecisions {
     /// What stands before the ids.
     mutating func encode(_ row: PlainRow, usual: Bool) {
         scratch.removeAll(keepingCapacity: true)
-        scratch.append(contentsOf: [255, 255, 255, 255])
-        var flags = UInt8(Self.verdicts.firstIndex(of: row.verdict) ?? 0)
+        append(UInt64(Self.none), 4)
+        var flags = Self.number(of: row.verdict)
         let appended = WallTime(milliseconds: row.order)
         if row.covers == nil { flags |= Flags.coversAll } else if row.covers == appended { flags |= Flags.coversAppend }
         if row.expires == nil { flags |= Flags.endless } else if usual { flags |= Flags.usual }
@@ -119,7 +134,7 @@ extension CompactDecisions {
         } else {
             expires = bytes.time(at: layout.expires)
         }
-        return Standing(verdict: Self.verdicts[min(Int(flags & Flags.verdict), 2)], covers: covers, expires: expires)
+        return Standing(verdict: Self.verdict(flags), covers: covers, expires: expires)
     }
 
     func order(at reference: Reference) -> Int64 {

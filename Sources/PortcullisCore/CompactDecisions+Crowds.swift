@@ -44,7 +44,7 @@ extension CompactDecisions {
             expires: standing.expires ?? CoverOrder.never,
             reference: reference
         )
-        return (Self.verdicts.firstIndex(of: standing.verdict) ?? 0, key)
+        return (Int(Self.number(of: standing.verdict)), key)
     }
 
     private func chain(_ head: Reference) -> [Reference] {
@@ -159,7 +159,7 @@ extension CompactDecisions {
     func blocks(_ field: Identity.Field, _ id: Identifier, upTo order: Int64) -> [Identifier] {
         let hash = Self.hash(field, id.hashValue)
         guard let head = first(field, hash, where: { Self.same($0, id.bytes) }) else { return [] }
-        let blocked = Self.verdicts.firstIndex(of: .blocked) ?? 0
+        let blocked = Int(Self.number(of: .blocked))
         return (crowds[head]?.orders[blocked].references ?? chain(head)).filter {
             standing(at: $0).verdict == .blocked && self.order(at: $0) <= order
         }.map(event(at:))

@@ -20,11 +20,11 @@ extension CompactDecisions {
         let start = scratch.count
         let form = PackedEventID.pack(event, to: &scratch)
         scratch[5] |= form.rawValue << 4
-        let packed = Array(scratch[start...])
-        let eventHash = Self.hash(form, packed.span)
+        let packed = start..<scratch.count
+        let eventHash = Self.hash(form, scratch.span.extracting(packed))
         scratch.append(UInt8(id.count))
         for at in id.indices { scratch.append(id[at]) }
-        if let known = reference(of: form, packed, eventHash) { return find(known, row.reading) }
+        if let known = reference(of: form, scratch, packed, eventHash) { return find(known, row.reading) }
         guard mayInsert else { return false }
         let idHash = Self.hash(row.field, Self.hash(id))
         return insertEncoded(life, row.field, row.expires, idHash, eventHash: eventHash) { held in

@@ -134,15 +134,23 @@ struct CompactDecisions: Sendable {
         var packed: [UInt8] = []
         packed.reserveCapacity(32)
         let form = PackedEventID.pack(event.bytes, to: &packed)
-        return reference(of: form, packed, Self.hash(form, packed.span))
+        return reference(of: form, packed, packed.indices, Self.hash(form, packed.span))
     }
 
-    func reference(of form: PackedEventID.Form, _ packed: [UInt8], _ hash: Int) -> Reference? {
+    /// - Parameters:
+    ///   - bytes: hold the packed id.
+    ///   - range: where in them.
+    func reference(
+        of form: PackedEventID.Form,
+        _ bytes: [UInt8],
+        _ range: Range<Int>,
+        _ hash: Int
+    ) -> Reference? {
         byEvent.first(hash) { reference in
             let layout = layout(at: reference)
-            guard layout.form == form, layout.id - 1 - layout.event == packed.count else { return false }
-            let bytes = pages[Int(reference >> 16)].bytes
-            for at in packed.indices where bytes[layout.event + at] != packed[at] { return false }
+            guard layout.form == form, layout.id - 1 - layout.event == range.count else { return false }
+            let held = pages[Int(reference >> 16)].bytes
+            for at in 0..<range.count where held[layout.event + at] != bytes[range.lowerBound + at] { return false }
             return true
         }
     }

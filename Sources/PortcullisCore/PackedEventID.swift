@@ -9,14 +9,27 @@ enum PackedEventID {
     private static let letters = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
     private static let digits = Array("0123456789abcdef".utf8)
 
-    /// The value of each letter; 255 for what is none.
-    private static let values = Self.table(letters)
-    private static let nibbles = Self.table(digits)
+    /// The value of a letter of a ULID (Crockford's base 32, which has no I, L, O and U); 255 for what is none.
+    private static func value(_ letter: UInt8) -> UInt8 {
+        let digit = letter &- UInt8(ascii: "0")
+        if digit < 10 { return digit }
+        let place = letter &- UInt8(ascii: "A")
+        switch place {
+        case 0..<8: return 10 + place
+        case 9..<11: return 9 + place
+        case 12..<14: return 8 + place
+        case 15..<20: return 7 + place
+        case 21..<26: return 6 + place
+        default: return 255
+        }
+    }
 
-    private static func table(_ letters: [UInt8]) -> [UInt8] {
-        var table = [UInt8](repeating: 255, count: 256)
-        for (value, letter) in letters.enumerated() { table[Int(letter)] = UInt8(value) }
-        return table
+    private static func nibble(_ digit: UInt8) -> UInt8 {
+        switch digit {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+        default: 255
+        }
     }
 
     /// Appends an id and says in which form. Only the very bytes that ``unpack(_:_:)`` gives back are packed.
@@ -38,7 +51,7 @@ enum PackedEventID {
     private static func appendULID(_ id: Span<UInt8>, to bytes: inout [UInt8]) -> Bool {
         var (high, low) = (UInt64(0), UInt64(0))
         for at in id.indices {
-            let value = values[Int(id[at])]
+            let value = value(id[at])
             guard value < 32, high >> 59 == 0 else { return false }
             high = high << 5 | low >> 59
             low = low << 5 | UInt64(value)
@@ -51,7 +64,7 @@ enum PackedEventID {
     private static func appendHash(_ id: Span<UInt8>, to bytes: inout [UInt8]) -> Bool {
         let start = bytes.count
         for at in stride(from: 2, to: 66, by: 2) {
-            let (high, low) = (nibbles[Int(id[at])], nibbles[Int(id[at + 1])])
+            let (high, low) = (nibble(id[at]), nibble(id[at + 1]))
             guard high < 16, low < 16 else {
                 bytes.removeLast(bytes.count - start)
                 return false

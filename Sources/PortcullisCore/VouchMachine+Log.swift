@@ -1,15 +1,3 @@
-/// One row of a page of the log.
-public struct PageRow: Equatable, Sendable {
-    public let position: LogPosition
-    /// nil where it cannot be read: it is passed over, and told by whoever read it.
-    public let logged: LoggedEvent?
-
-    public init(position: LogPosition, logged: LoggedEvent?) {
-        self.position = position
-        self.logged = logged
-    }
-}
-
 /// The channel hurries, the stream decides.
 extension VouchMachine {
     // MARK: - Reading
@@ -92,7 +80,16 @@ extension VouchMachine {
     }
 
     /// A page of the log came, with the epoch that stood just before it.
-    public mutating func pageRead(_ rows: [PageRow], epoch: [UInt8]?, now: BootTime, random: UInt64) -> [Action] {
+    /// - Parameters:
+    ///   - positions: of all its entries, in order.
+    ///   - logged: what it holds that is not taken up yet, in order; without what cannot be read, which is told by whoever read it.
+    public mutating func pageRead(
+        _ positions: [LogPosition],
+        _ logged: [LoggedEvent],
+        epoch: [UInt8]?,
+        now: BootTime,
+        random: UInt64
+    ) -> [Action] {
         guard let open = reading, case .page(let from) = open.stage else { return [] }
         reading = nil
         var actions: [Action] = []
@@ -102,14 +99,15 @@ extension VouchMachine {
             return actions
         }
         // Else the log was flushed, deleted, rolled back or trimmed past the position, or the position was forged.
-        if let from, rows.first?.position != from {
+        if let from, positions.first != from {
             readAll(now, &actions)
             return actions
         }
-        take(rows.lazy.filter { $0.position != from }.compactMap(\.logged), isFull: rows.count >= open.count, &actions)
-        position = rows.last?.position ?? position
-        if !unread.isEmpty { for row in rows { unread.remove(row.position) } }
-        if rows.count >= open.count {
+        let isFull = positions.count >= open.count
+        take(logged, isFull: isFull, &actions)
+        position = positions.last ?? position
+        if !unread.isEmpty { for position in positions { unread.remove(position) } }
+        if isFull {
             ask(.page(from: position), isFull: open.isFull, now, &actions)
             return actions
         }
@@ -163,8 +161,7 @@ extension VouchMachine {
     // MARK: - Decisions
 
     /// Decisions that were read: into the replica at once, to the loops when the tail is reached.
-    private mutating func take(_ entries: some Sequence<LoggedEvent>, isFull: Bool, _ actions: inout [Action]) {
-        let all = Array(entries)
+    private mutating func take(_ all: [LoggedEvent], isFull: Bool, _ actions: inout [Action]) {
         guard !all.isEmpty else { return }
         actions.append(.apply(all))
         // What is read before anybody was admitted is told to nobody, and of many pages the last is recent enough.

@@ -74,6 +74,9 @@ extension Uplink {
     }
 
     private func hear() {
+        // Nobody was admitted before: the pages that were read are the last large ones.
+        if !hasHeard { Heap.giveBack() }
+        hasHeard = true
         shared.tellAll(.deaf(false))
         shared.report(.vouching(position: machine.position?.description ?? "0-0"))
     }

@@ -41,20 +41,18 @@ extension Uplink {
         let known = machine.position
         let new = rows.filter { $0.position != known }
         let random = UInt64.random(in: .min ... .max)
+        let positions = rows.compactMap(\.position)
         if machine.isOneOfMany(count) {
-            let page = rows.compactMap { row in row.position.map { PageRow(position: $0, logged: nil) } }
-            perform(machine.pageRead(page, epoch: epoch, now: now, random: random))
+            perform(machine.pageRead(positions, [], epoch: epoch, now: now, random: random))
             flush()
             take(new, of: reply, mayInsert: true)
             return
         }
         // What is held as it stands there was told when it came; all else the machine deals with.
-        var logged: [LogPosition: LoggedEvent] = [:]
-        for row in takePlain(new, of: reply, mayInsert: false) {
-            if let position = row.position { logged[position] = self.logged(position, reply, row.place) }
+        let odd = takePlain(new, of: reply, mayInsert: false).compactMap { row in
+            row.position.flatMap { logged($0, reply, row.place) }
         }
-        let page = rows.compactMap { row in row.position.map { PageRow(position: $0, logged: logged[$0]) } }
-        perform(machine.pageRead(page, epoch: epoch, now: now, random: random))
+        perform(machine.pageRead(positions, odd, epoch: epoch, now: now, random: random))
     }
 
     /// Takes up all of these rows. The order does not matter: decisions that touch each other are told apart by their own.
@@ -76,13 +74,17 @@ extension Uplink {
         guard configuration.eventKey == nil else { return rows }
         let redisTime = shared.knowsRedisTime.load(ordering: .relaxed) ? shared.redisTime() : nil
         return shared.standing.withLock { standing in
-            rows.filter { row in
-                let span = reply.bytes.span
-                guard let plain = row.plain(reply, span), plain.order <= latestOrder(row.position, redisTime) else {
-                    return true
+            let bytes = reply.bytes.span
+            var others: [PlacedRow] = []
+            for row in rows {
+                guard let plain = row.plain(reply, bytes), plain.order <= latestOrder(row.position, redisTime),
+                    standing.take(plain, of: bytes, mayInsert: mayInsert)
+                else {
+                    others.append(row)
+                    continue
                 }
-                return !standing.take(plain, of: span, mayInsert: mayInsert)
             }
+            return others
         }
     }
 

@@ -102,6 +102,7 @@ final class Uplink {
 
     /// Places of connections that are to be given back or taken again, in order (UserCap.swift).
     var placeChanges: [PlaceChange] = []
+    var hasHeard = false
 
     /// The ids behind keys that hold only their hash (`sessions.key`).
     var sessionKeys: SessionKeyBook

@@ -9,15 +9,11 @@ public struct RESPError: Error, Equatable, Sendable, CustomStringConvertible {
 ///
 /// hiredis parses; its objects, one allocated for each part of a reply, are not made: a page of the log would be tens of thousands.
 public final class RESPReader {
-    /// What hiredis calls back with, for every part in order.
-    private final class Growing {
-        var reply = RESPReply()
-    }
-
     // Owned: made in init, freed in deinit, never handed out.
     private let reader: UnsafeMutablePointer<redisReader>
-    // hiredis holds an unretained pointer to it for as long as the reader lives, which is not longer than this object.
-    private let growing = Growing()
+    // What hiredis' calls write to, for every part in order. Owned: made in init, freed in deinit behind the reader, which holds the only
+    // other pointer to it. An object would be retained and released for every part.
+    private let growing: UnsafeMutablePointer<RESPReply>
     private var buffered = 0
 
     /// More bytes than this without a whole reply are an error.
@@ -27,15 +23,16 @@ public final class RESPReader {
     public init?() {
         guard let reader = redisReaderCreateWithFunctions(Self.functions) else { return nil }
         self.reader = reader
-        reader.pointee.privdata = Unmanaged.passUnretained(growing).toOpaque()
+        growing = .allocate(capacity: 1)
+        growing.initialize(to: RESPReply())
+        reader.pointee.privdata = UnsafeMutableRawPointer(growing)
     }
 
     /// More elements than an array of these are refused: the announcement alone costs the sender nothing.
     private static let mostElements = 4 << 20
 
-    private static func grow(_ task: UnsafePointer<redisReadTask>?) -> Growing? {
-        guard let data = task?.pointee.privdata else { return nil }
-        return Unmanaged<Growing>.fromOpaque(data).takeUnretainedValue()
+    private static func grow(_ task: UnsafePointer<redisReadTask>?) -> UnsafeMutablePointer<RESPReply>? {
+        task?.pointee.privdata?.assumingMemoryBound(to: RESPReply.self)
     }
 
     /// hiredis wants an object for each part; any pointer but nil says that there is one.
@@ -52,25 +49,25 @@ public final class RESPReader {
             // `count` bytes stand at `text` for the length of the call.
             let content = UnsafeRawBufferPointer(start: text, count: max(0, count))
             switch task.pointee.type {
-            case REDIS_REPLY_STATUS: growing.reply.append(.status, content)
-            case REDIS_REPLY_ERROR: growing.reply.append(.error, content)
-            default: growing.reply.append(.bytes, content)
+            case REDIS_REPLY_STATUS: growing.pointee.append(.status, content)
+            case REDIS_REPLY_ERROR: growing.pointee.append(.error, content)
+            default: growing.pointee.append(.bytes, content)
             }
             return RESPReader.object(task)
         }
         own.createArray = { task, count in
             guard Int(count) <= RESPReader.mostElements, let growing = RESPReader.grow(task) else { return nil }
-            growing.reply.append(.array, number: max(0, Int64(count)))
+            growing.pointee.append(.array, number: max(0, Int64(count)))
             return RESPReader.object(task)
         }
         own.createInteger = { task, value in
             guard let growing = RESPReader.grow(task) else { return nil }
-            growing.reply.append(.integer, number: Int64(value))
+            growing.pointee.append(.integer, number: Int64(value))
             return RESPReader.object(task)
         }
         own.createNil = { task in
             guard let growing = RESPReader.grow(task) else { return nil }
-            growing.reply.append(.null)
+            growing.pointee.append(.null)
             return RESPReader.object(task)
         }
         own.freeObject = { _ in }
@@ -80,6 +77,8 @@ public final class RESPReader {
 
     deinit {
         redisReaderFree(reader)
+        growing.deinitialize(count: 1)
+        growing.deallocate()
     }
 
     /// Takes the next bytes.
@@ -104,8 +103,8 @@ public final class RESPReader {
         guard redisReaderGetReply(reader, &raw) == REDIS_OK else { throw error() }
         guard raw != nil else { return nil }
         buffered = reader.pointee.len - reader.pointee.pos
-        let reply = growing.reply
-        growing.reply.clear(reserving: reply)
+        let reply = growing.pointee
+        growing.pointee.clear(reserving: reply)
         return reply
     }
 

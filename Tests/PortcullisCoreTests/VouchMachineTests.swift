@@ -1,4 +1,5 @@
 import PortcullisCore
+import TestKit
 import Testing
 
 /// A machine, with the words of a transcript: times are milliseconds, positions `<n>-0`, and nonces count up.

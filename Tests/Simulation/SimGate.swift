@@ -1,4 +1,5 @@
 import PortcullisCore
+import TestKit
 
 /// A gate: the machine, the replica and the loops of production, and a shell like the real one around them.
 final class SimGate {

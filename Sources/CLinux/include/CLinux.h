@@ -1,6 +1,7 @@
 #ifndef PORTCULLIS_CLINUX_H
 #define PORTCULLIS_CLINUX_H
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
