@@ -95,7 +95,7 @@ final class ServiceManager: Sendable {
     /// The settings are read anew while `body` runs. Before the gate was ready that is no news.
     func whileReloading(_ body: () -> Void) {
         let isReady = state.withLock { $0.isReady && !$0.isStopping }
-        if isReady { say(["RELOADING=1", "MONOTONIC_USEC=\(Self.monotonicMicroseconds())"]) }
+        if isReady { say(["RELOADING=1", "MONOTONIC_USEC=\(Clock.monotonic() / 1000)"]) }
         body()
         if isReady { say(["READY=1"]) }
     }
@@ -103,12 +103,6 @@ final class ServiceManager: Sendable {
     func stopping() {
         state.withLock { $0.isStopping = true }
         say(["STOPPING=1", "STATUS=Draining"])
-    }
-
-    private static func monotonicMicroseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 
     // MARK: - The socket
