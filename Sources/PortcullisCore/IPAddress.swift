@@ -73,15 +73,34 @@ public struct IPAddress: Hashable, Sendable {
 }
 
 extension IPAddress: CustomStringConvertible {
-    /// Dotted decimal, or all eight groups in hexadecimal.
+    /// Dotted decimal, or the text that RFC 5952 recommends, so that it is found by whoever looks for it.
     public var description: String {
         if isV4 {
             return (0..<4).map { String(low >> (24 - 8 * UInt64($0)) & 0xFF) }.joined(separator: ".")
         }
-        return (0..<8).map { group in
+        let groups = (0..<8).map { group in
             let word = group < 4 ? high : low
-            return String(word >> (48 - 16 * UInt64(group % 4)) & 0xFFFF, radix: 16)
-        }.joined(separator: ":")
+            return word >> (48 - 16 * UInt64(group % 4)) & 0xFFFF
+        }
+        let zeros = Self.longestZeros(groups)
+        let texts = groups.map { String($0, radix: 16) }
+        guard zeros.count > 1 else { return texts.joined(separator: ":") }
+        return texts[..<zeros.lowerBound].joined(separator: ":") + "::"
+            + texts[zeros.upperBound...].joined(separator: ":")
+    }
+
+    /// The first of the longest runs of zeros.
+    private static func longestZeros(_ groups: [UInt64]) -> Range<Int> {
+        var longest = 0..<0
+        var start = 0
+        for (index, group) in groups.enumerated() {
+            if group != 0 {
+                start = index + 1
+            } else if index + 1 - start > longest.count {
+                longest = start..<index + 1
+            }
+        }
+        return longest
     }
 }
 
