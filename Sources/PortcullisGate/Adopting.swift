@@ -24,7 +24,7 @@ extension Uplink {
             if shared.standing.withLock({ $0.applyBare(logged) }) {
                 decide(event, key, version: nil, appended: appended, receipt: false)
             }
-        default: break
+        default: permitHeard(event, key)
         }
         append(Adoption(event: event, payload: payload, key: key))
     }
@@ -57,7 +57,7 @@ extension Uplink {
     /// Redis cannot take it now: it is offered again.
     func keep(_ adoption: Adoption) {
         if adoptions.count >= Self.mostAdoptionsWaiting {
-            adoptions.removeFirst()
+            permitAdopted(adoptions.removeFirst(), at: nil)
             shared.report(.eventNotAdopted("too many events wait for Redis"))
         }
         adoptions.append(adoption)
@@ -77,20 +77,24 @@ extension Uplink {
 
     func adopted(_ adoption: Adoption, _ value: RESPValue) {
         switch AppendScript.Answer(value) {
-        case .stale: break
-        case .appended(_, let order, _):
+        case .stale: permitAdopted(adoption, at: nil)
+        case .appended(let position, let order, _):
             // The log has it: its order replaces the guess.
             let logged = LoggedEvent(key: adoption.key, order: order, event: adoption.event)
             shared.standing.withLock { $0.apply(logged) }
-        case .repeated(_, let order):
+            permitAdopted(adoption, at: position)
+        case .repeated(let position, let order):
             // Under an id that was used before, the log may hold another decision: only a guess is replaced.
             let logged = LoggedEvent(key: adoption.key, order: order, event: adoption.event)
             shared.standing.withLock { if $0.isGuess(adoption.key) { $0.apply(logged) } }
+            permitAdopted(adoption, at: position)
         case .refused(let error):
             shared.report(.eventNotAdopted(error))
             // What Redis says of the event itself will not change; all else may.
             if !error.hasPrefix("BADEVENT"), !LinkMachine.isForbidden(error), !error.contains("WRONGTYPE ") {
                 keep(adoption)
+            } else {
+                permitAdopted(adoption, at: nil)
             }
         }
     }

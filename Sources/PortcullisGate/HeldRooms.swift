@@ -1,7 +1,7 @@
 import PortcullisCore
 
 /// Messages that were said behind decisions which this gate has not read yet: they wait until it has, and all that comes into their rooms
-/// waits behind them, so that the order is kept.
+/// waits behind them, so that the order is kept. So does what comes behind a permit that has no place in the log yet.
 struct HeldRooms {
     struct Held {
         let relayed: Relayed
@@ -54,11 +54,11 @@ struct HeldRooms {
     }
 
     /// Takes what waits no more, each room's in order.
-    /// - Parameter mayPass: whether the log was read up to a place.
-    mutating func take(_ mayPass: (LogPosition) -> Bool) -> [Relayed] {
+    /// - Parameter mayPass: whether what was said in a room, its sender knowing the log up to a place, may be heard.
+    mutating func take(_ mayPass: (Identifier, LogPosition) -> Bool) -> [Relayed] {
         var taken: [Relayed] = []
         for (resource, room) in rooms {
-            let free = room.queue.prefix { mayPass($0.at) }
+            let free = room.queue.prefix { mayPass(resource, $0.at) }
             guard !free.isEmpty else { continue }
             taken += free.map(\.relayed)
             count -= free.count

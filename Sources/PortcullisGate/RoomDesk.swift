@@ -6,6 +6,7 @@ import PortcullisWire
 struct RoomDesk {
     var interest = RoomInterest(most: 100_000)
     var held: HeldRooms
+    var permits = PermitsUnderWay()
     /// What is to be written on the subscription link with the end of the turn.
     var output: [UInt8] = []
     /// Rooms whose messages did not reach Redis, or may not have: the other gates are told when the link stands.

@@ -139,11 +139,27 @@ extension Uplink {
             content: message.content
         )
         let at = message.at ?? .zero
-        if !rooms.held.holds(resource), machine.hasTold(upTo: at) { return deliver(relayed) }
+        let isFree = machine.hasTold(upTo: at) && rooms.permits.mayPass(resource) { machine.hasTold(upTo: $0) }
+        if isFree, !rooms.held.holds(resource) { return deliver(relayed) }
         guard rooms.held.append(relayed, at: at, now: now) else {
             return deliver(.missed(resource))
         }
         if !machine.hasTold(upTo: at) { perform(machine.readNow(now: now)) }
+    }
+
+    /// A permit that was only published is heard: nobody hears what was said behind it before it is known what it changes.
+    func permitHeard(_ event: Event, _ key: Identifier) {
+        guard case .permit(let permit) = event.decision, !rooms.interest.loops(of: permit.resource).isEmpty else {
+            return
+        }
+        rooms.permits.begin(key, on: permit.resource)
+    }
+
+    /// - Parameter place: where the log has it; nil: it changes nothing, or it was given up.
+    func permitAdopted(_ adoption: Adoption, at place: String?) {
+        guard case .permit(let permit) = adoption.event.decision, !rooms.permits.isEmpty else { return }
+        rooms.permits.end(adoption.key, on: permit.resource, at: place.flatMap { LogPosition(Identifier($0)) })
+        if rooms.held.holds(permit.resource) { perform(machine.readNow(now: now)) }
     }
 
     /// To the loops that have members, behind all decisions that they have been told of.
@@ -163,9 +179,15 @@ extension Uplink {
     /// Behind all that the turn has brought.
     func tendRooms() {
         if !rooms.held.isEmpty {
-            for relayed in rooms.held.take({ machine.hasTold(upTo: $0) }) { deliver(relayed) }
+            var permits = rooms.permits
+            let free = rooms.held.take { resource, at in
+                machine.hasTold(upTo: at) && permits.mayPass(resource) { machine.hasTold(upTo: $0) }
+            }
+            rooms.permits = permits
+            for relayed in free { deliver(relayed) }
             for resource in rooms.held.expire(now: now) { deliver(.missed(resource)) }
         }
+        if !rooms.permits.isEmpty { rooms.permits.prune { machine.hasTold(upTo: $0) } }
         for (index, resources) in rooms.overfull
         where shared.relaying[index].bytes.load(ordering: .relaxed) < RoomDesk.mostOnTheWay / 2 {
             rooms.overfull[index] = nil

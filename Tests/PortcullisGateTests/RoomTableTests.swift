@@ -134,10 +134,10 @@ import Testing
         #expect(held.append(message("r", "2"), at: at(1), now: now) == true)
         #expect(held.append(message("r", "3"), at: at(9), now: now) == true)
         #expect(held.append(message("s", "4"), at: at(9), now: now) == true)
-        #expect(held.take { $0 <= at(4) }.isEmpty)
-        #expect(held.take { $0 <= at(5) }.map(text) == ["1", "2"])
+        #expect(held.take { $1 <= at(4) }.isEmpty)
+        #expect(held.take { $1 <= at(5) }.map(text) == ["1", "2"])
         #expect(held.holds("r"))
-        #expect(Set(held.take { $0 <= at(9) }.map(text)) == ["3", "4"])
+        #expect(Set(held.take { $1 <= at(9) }.map(text)) == ["3", "4"])
         #expect(held.isEmpty)
     }
 
@@ -148,7 +148,7 @@ import Testing
         #expect(held.append(message("s", "3"), at: at(5), now: BootTime(nanoseconds: 900_000_000)) == true)
         #expect(held.expire(now: BootTime(nanoseconds: 999_000_000)) == [])
         #expect(held.expire(now: BootTime(nanoseconds: 1_000_000_000)) == ["r"])
-        #expect(held.take { _ in true }.map(text) == ["3"])
+        #expect(held.take { _, _ in true }.map(text) == ["3"])
     }
 
     @Test func whatWaitsIsBounded() {
@@ -162,7 +162,38 @@ import Testing
         #expect(held.isEmpty)
         #expect(held.append(message("r", "big", size: HeldRooms.mostBytes - 1000), at: at(5), now: now) == true)
         #expect(held.append(message("s", "big", size: 2000), at: at(5), now: now) == false)
-        #expect(held.take { _ in true }.count == 1)
+        #expect(held.take { _, _ in true }.count == 1)
         #expect(held.append(message("s", "big", size: 2000), at: at(5), now: now) == true)
+    }
+
+    // MARK: - Permits that have no place yet
+
+    @Test func behindAPermitThatIsBeingAdoptedNothingPasses() {
+        var permits = PermitsUnderWay()
+        permits.begin("a", on: "r")
+        permits.begin("b", on: "r")
+        #expect(!permits.mayPass("r") { _ in true })
+        #expect(permits.mayPass("s") { _ in true })
+        permits.end("b", on: "r", at: at(7))
+        permits.prune { _ in true }
+        #expect(!permits.mayPass("r") { _ in true })
+        // One that changes nothing takes no place away.
+        permits.end("a", on: "r", at: nil)
+        permits.end("x", on: "r", at: at(99))
+        #expect(!permits.mayPass("r") { $0 <= at(6) })
+        permits.prune { $0 <= at(6) }
+        #expect(!permits.isEmpty)
+        #expect(permits.mayPass("r") { $0 <= at(7) })
+        #expect(permits.isEmpty)
+    }
+
+    @Test func aPermitThatIsOverIsForgotten() {
+        var permits = PermitsUnderWay()
+        permits.begin("a", on: "r")
+        permits.end("a", on: "r", at: at(7))
+        permits.prune { $0 <= at(7) }
+        #expect(permits.isEmpty)
+        permits.end("a", on: "r", at: at(9))
+        #expect(permits.mayPass("r") { _ in false })
     }
 }

@@ -349,6 +349,39 @@ import Testing
         #expect(received < 200)
     }
 
+    /// The permit has no place in the log when the message comes: it is only being adopted.
+    @Test func nothingIsHeardBehindAPermitThatWasOnlyPublished() throws {
+        let (redis, one, two) = try pair()
+        for number in 0..<40 {
+            let bob = try (number % 2 == 0 ? one : two).connect("bob", editor)
+            _ = try bob.receive(type: "welcome")
+            try bob.send(text: #"{"type":"join","resource":"doc:1"}"#)
+            _ = try bob.receive(type: "joined")
+            let witness = try two.connect("witness", viewer, path: "/ws/doc:1", raw: true)
+            func permit(_ id: String, _ role: String) -> String {
+                #"{"v":1,"event":"\#(id)-\#(number)","type":"permit","user":"bob","resource":"doc:1","role":\#(role)}"#
+            }
+            // In one step, so that nothing comes between.
+            let script = "redis.call('PUBLISH', KEYS[1], ARGV[1]) return redis.call('PUBLISH', KEYS[2], ARGV[2])"
+            let keys = ["portcullis:events", "portcullis:room:doc:1"]
+            let message = #"{"v":1,"user":"u","data":"secret"}"#
+            let words = ["EVAL", script, "2"] + keys + [permit("a", "null"), message]
+            let step = Command(words.map { Array($0.utf8) })
+            // The second time it changes nothing, and holds nothing up.
+            for isFirst in [true, false] {
+                _ = try BlockingConnection(redis.url).ask(step)
+                #expect(try witness.receive() == .text(#""secret""#))
+                if isFirst {
+                    #expect(try bob.receiveMessage()["type"] as? String == "permission")
+                    #expect(try bob.receiveMessage()["type"] as? String == "left")
+                }
+                try expectPong(bob)
+            }
+            try redis.ask("PUBLISH", keys[0], permit("b", #""editor""#))
+            #expect(try bob.receiveMessage()["to"] as? String == "editor")
+        }
+    }
+
     /// Without Redis a bound handshake is refused, not kept.
     @Test func aRoomThatCannotBeHeardAdmitsNobody() throws {
         let redis = try RedisServer()
