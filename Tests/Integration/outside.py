@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Runs a real gate against clients that nobody here wrote: the package websockets, http.client and redis-cli.
+"""Runs a real gate against clients that nobody here wrote: the packages websockets and wsproto, http.client, redis-cli, redis-py.
 
 Usage: outside.py PORTCULLIS [SECTION…]        the program; every check is one line, and the exit status is 1 where one failed.
 
-Beside it: outside_kit.py (gate, redis-server, clients), and outside_sessions.py, outside_tokens.py, outside_settings.py (more checks).
+Beside it: outside_kit.py (gate, redis-server, clients), and outside_live.py, outside_limits.py, outside_sessions.py,
+outside_settings.py, outside_tokens.py, outside_wsproto.py (more checks).
 """
 
 import asyncio
@@ -22,9 +23,12 @@ from outside_kit import (
     PATIENCE, UPGRADE, Gate, Redis, bearer, check, http_get, is_refused, open_client, outcome, read, redis_cli, run, section,
     until, verdict,
 )  # fmt: skip
+from outside_limits import limits
+from outside_live import live
 from outside_sessions import sessions
 from outside_settings import settings
 from outside_tokens import tokens
+from outside_wsproto import second_client
 
 DOC = "doc:42"
 EDITOR = {DOC: "editor"}
@@ -415,6 +419,9 @@ async def main():
         await sessions(room("sessions"))
         await tokens(room("tokens"))
         await settings(room("settings"))
+        await live(room("live"))
+        await limits(room("limits"))
+        await second_client(room("wsproto"))
     return verdict()
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import contextlib
+import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -25,6 +27,7 @@ except ImportError:  # before 13
 
     HEADERS = "extra_headers"
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 USAGE = "Usage: outside.py PORTCULLIS [SECTION…]        the program, and which sections to run (all)"
 PROGRAM = os.path.abspath(sys.argv[1]) if len(sys.argv) >= 2 else sys.exit(USAGE)
 SECTIONS = sys.argv[2:]
@@ -183,6 +186,75 @@ class ConfiguredGate(Gate):
         return self.redis.do("PUBLISH", "portcullis:events", text)
 
 
+def sign(secret, user, life=600, **claims):
+    """A JWT of HS256 by hashlib alone (RFC 7519, RFC 7515)."""
+
+    def encode(part):
+        raw = part if isinstance(part, bytes) else json.dumps(part).encode()
+        return base64.urlsafe_b64encode(raw).rstrip(b"=")
+
+    now = int(time.time())
+    body = {"sub": user, "iat": now, "exp": time.time() + life, **claims}
+    text = encode({"alg": "HS256", "typ": "JWT"}) + b"." + encode(body)
+    return (text + b"." + encode(hmac.new(secret.encode(), text, hashlib.sha256).digest())).decode()
+
+
+class SecretGate(ConfiguredGate):
+    """A gate whose secret is known here, so that others can have the same."""
+
+    def __init__(self, folder, redis, secret, settings):
+        self.secret = secret
+        path = write(os.path.join(folder, "shared-secret"), secret + "\n")
+        number = len(os.listdir(folder))
+        self.node = f"node-{number}"
+        settings = textwrap.dedent(settings)
+        super().__init__(folder, redis, f"node: {self.node}\ntokens:\n  secret_file: {path}\n{settings}")
+
+    def sign(self, user, **claims):
+        return sign(self.secret, user, **claims)
+
+
+class Pair:
+    """Two gates on one Redis, with one secret."""
+
+    def __init__(self, folder, redis, settings):
+        self.folder, self.redis = folder, redis
+        secret = base64.b64encode(os.urandom(48)).decode()
+        self.a, self.b = (SecretGate(folder, redis, secret, settings) for _ in range(2))
+        self.script = run("log", "--script").stdout
+        self.streams = None
+
+    async def pipeline(self, commands):
+        """Commands in one write, on a connection that is kept; their answers (RESP2)."""
+        if self.streams is None:
+            self.streams = await asyncio.open_unix_connection(self.redis.socket)
+        reader, writer = self.streams
+        for words in commands:
+            writer.write(b"*%d\r\n" % len(words))
+            for word in words:
+                raw = str(word).encode()
+                writer.write(b"$%d\r\n%s\r\n" % (len(raw), raw))
+        return [await asyncio.wait_for(self._answer(reader), PATIENCE) for _ in commands]
+
+    async def _answer(self, reader):
+        line = (await reader.readuntil(b"\r\n"))[:-2]
+        kind, rest = line[:1], line[1:]
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else (await reader.readexactly(int(rest) + 2))[:-2]
+        if kind == b"*":
+            return [await self._answer(reader) for _ in range(int(rest))]
+        return rest
+
+    def stop(self):
+        if self.streams:
+            self.streams[1].close()
+            self.streams = None
+
+
 @contextlib.contextmanager
 def running(*gates):
     try:
@@ -295,6 +367,10 @@ class Client:
             if type is None or message["type"] == type:
                 return message
 
+    async def receive_raw(self):
+        """The next message as it is."""
+        return await asyncio.wait_for(self.connection.recv(), PATIENCE)
+
     async def say(self, **message):
         await self.connection.send(json.dumps(message))
 
@@ -312,7 +388,10 @@ class Client:
         last = None
         try:
             while True:
-                last = json.loads(await asyncio.wait_for(self.connection.recv(), PATIENCE))
+                last = await asyncio.wait_for(self.connection.recv(), PATIENCE)
+                # A raw connection hears of its end by the close frame alone.
+                with contextlib.suppress(ValueError):
+                    last = json.loads(last)
         except websockets.ConnectionClosed as closed:
             frame = closed.rcvd
             return (frame.code, frame.reason) if frame else None, last
@@ -326,11 +405,12 @@ class Client:
 async def open_client(
     gate, path="/ws", token=None, session=None, origin=None, subprotocols=("portcullis.v1",), headers=(), **more
 ):
-    headers = dict(headers)
+    # Pairs, for a name may stand more than once.
+    headers = list(headers.items() if isinstance(headers, dict) else headers)
     if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
+        headers.append(("Authorization", f"Bearer {token}"))
     if session is not None:
-        headers["Cookie"] = f"session_id={session}"
+        headers.append(("Cookie", f"session_id={session}"))
         origin = origin or f"http://{gate.address}"
     options = {HEADERS: headers, "subprotocols": list(subprotocols) or None, "origin": origin, "open_timeout": PATIENCE, **more}
     connection = await websocket_connect(f"ws://{gate.address}{path}", **options)
@@ -376,8 +456,7 @@ async def section(checks):
         await asyncio.wait_for(checks, 180)
     except Exception as error:
         # Where in these files, and what: the rest of the trace is the libraries' own.
-        ours = os.path.dirname(os.path.abspath(__file__))
-        here = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.dirname(frame.filename) == ours]
+        here = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.dirname(frame.filename) == HERE]
         place = f"{here[-1].name}, line {here[-1].lineno}" if here else "?"
         check(f"{checks.__name__} ran to its end", False, f"{place}: {type(error).__name__} {error}")
 
