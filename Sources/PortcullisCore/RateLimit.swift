@@ -41,6 +41,10 @@ public struct TokenBucket: Equatable, Sendable {
         fullAt = max(fullAt, now.nanoseconds).addingClamped(limit.nanoseconds(count))
     }
 
+    public func isFull(at now: BootTime) -> Bool {
+        fullAt <= now.nanoseconds
+    }
+
     /// How long until there is a token, in nanoseconds.
     public func wait(_ limit: RateLimit, at now: BootTime) -> Int64 {
         guard limit.perSecond > 0 else { return 0 }
@@ -79,6 +83,11 @@ public struct RateState: Equatable, Sendable {
     private var control = TokenBucket()
 
     public init() {}
+
+    /// Whether nothing of the rates is used at the moment.
+    public func isWhole(at now: BootTime) -> Bool {
+        messages.isFull(at: now) && bytes.isFull(at: now) && control.isFull(at: now)
+    }
 
     /// Whether the next message may be taken.
     public func mayRead(_ rates: ConnectionRates, at now: BootTime) -> Bool {

@@ -1,18 +1,20 @@
 /// Values in numbered slots that stay where they are: what walks over them goes on at a number, whatever was removed meanwhile.
-struct Slab<Value: Sendable>: Sendable {
+public struct Slab<Value: Sendable>: Sendable {
     private var slots: [Value?] = []
     private var free: [Int] = []
-    private(set) var count = 0
+    public private(set) var count = 0
+
+    public init() {}
 
     /// The number behind the last slot.
-    var end: Int { slots.count }
+    public var end: Int { slots.count }
 
-    subscript(slot: Int) -> Value? {
+    public subscript(slot: Int) -> Value? {
         slots.indices.contains(slot) ? slots[slot] : nil
     }
 
     /// - Returns: the slot, which may have been another's.
-    mutating func insert(_ value: Value) -> Int {
+    public mutating func insert(_ value: Value) -> Int {
         count += 1
         if let slot = free.popLast() {
             slots[slot] = value
@@ -23,14 +25,14 @@ struct Slab<Value: Sendable>: Sendable {
     }
 
     /// Changes what stands in a slot; nothing happens where it is empty.
-    mutating func update(_ slot: Int, _ change: (inout Value) -> Void) {
+    public mutating func update(_ slot: Int, _ change: (inout Value) -> Void) {
         guard slots.indices.contains(slot), var value = slots[slot] else { return }
         change(&value)
         slots[slot] = value
     }
 
     @discardableResult
-    mutating func remove(_ slot: Int) -> Value? {
+    public mutating func remove(_ slot: Int) -> Value? {
         guard slots.indices.contains(slot), let value = slots[slot] else { return nil }
         slots[slot] = nil
         count -= 1

@@ -75,7 +75,7 @@ extension Uplink {
 
     private func hear() {
         // Nobody was admitted before: the pages that were read are the last large ones.
-        if !hasHeard { Heap.giveBack() }
+        if !hasHeard { Heap.settle() }
         hasHeard = true
         shared.tellAll(.deaf(false))
         shared.report(.vouching(position: machine.position?.description ?? "0-0"))

@@ -276,6 +276,7 @@ final class GateLoop {
             return
         }
         guard meetsDemand(slot) else { return }
+        forgetRate(slot, onlyWhole: true)
         guard mayServe(slot) else { return setFrozenDeadline(slot) }
         let heartbeat = Heartbeat(configuration.heartbeat)
         let silent = Milliseconds(now.since(began).count - Int64(lives[Int(slot)].heard) * 50)
@@ -357,7 +358,7 @@ extension GateLoop: EngineDelegate {
         var live = Live()
         live.generation = stream.generation
         live.phase = .head
-        if let peer { (live.addressHigh, live.addressLow, live.hasAddress) = (peer.high, peer.low, true) }
+        live.address = peer.map { IPAddress(high: $0.high, low: $0.low) }
         lives[slot] = live
         connectionCount += 1
         shared.connections.add(1, ordering: .relaxed)
@@ -412,6 +413,7 @@ extension GateLoop: EngineDelegate {
         if !boundClients.isEmpty { boundClients[slot] = nil }
         held[slot] = nil
         forgetRefresh(slot)
+        forgetRate(slot, onlyWhole: false)
         if !unread.isEmpty { unread[slot] = nil }
         if !unverified.isEmpty { unverified.remove(slot) }
         if !proxyHeaders.isEmpty { proxyHeaders[slot] = nil }

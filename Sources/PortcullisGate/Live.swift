@@ -18,7 +18,16 @@ struct Live {
         case closing
     }
 
-    var generation: UInt32 = 0
+    // In an order that leaves no room between them: 88 bytes.
+    /// When its credential ends, by the clock that no step of the wall clock moves; ``noEnd``: it is not known, or never.
+    private var end = noEnd
+    /// What is kept of a handshake that is not through.
+    var pending: PendingHandshake?
+    /// The resource it is bound to.
+    var resource: Identifier?
+    private var addressHigh: UInt64 = 0
+    private var addressLow: UInt64 = 0
+    var frames = FrameState()
     var phase = Phase.vacant
     /// Whether `portcullis.v1` is spoken.
     var isVersion1 = false
@@ -30,43 +39,46 @@ struct Live {
     var isOfSession = false
     /// Whether its user must sign in anew (``Demand``).
     var hasDemand = false
+    private var hasAddress = false
+    /// Whether it counts among the connections of its address.
+    var isCounted = false
+    /// Whether it holds one of its user's places (UserCap.swift).
+    var holdsPlace = false
     /// How many seconds before the end of its credential it is told so; 0: it has been, or nothing is to be told.
     var notice: UInt16 = 0
+    var generation: UInt32 = 0
     /// Since when nothing of it passes, in wheel ticks since the loop began; ``notHeld``: it is not held back.
     var heldSince = notHeld
     /// As of when its session is known, in wheel ticks since the loop began.
     var sessionRead: UInt32 = 0
     /// When its handshake was, in wheel ticks since the loop began, where its credential was shown later than that; else 0.
     var connected: UInt32 = 0
-    /// When its credential ends, by the clock that no step of the wall clock moves.
-    var ends: BootTime?
     /// When it was last heard, in wheel ticks since the loop began.
     var heard: UInt32 = 0
-    var addressHigh: UInt64 = 0
-    var addressLow: UInt64 = 0
-    var hasAddress = false
-    /// Whether it counts among the connections of its address.
-    var isCounted = false
-    /// Whether it holds one of its user's places (UserCap.swift).
-    var holdsPlace = false
     /// The number of the key that admitted it (``KeyRegister``).
     var key = KeysInForce.none
-    /// The resource it is bound to.
-    var resource: Identifier?
-    var frames = FrameState()
-    /// What it has used of its rates.
-    var rate = RateState()
-    /// What is kept of a handshake that is not through.
-    var pending: PendingHandshake?
+    /// Where it stands what it has used of its rates (``Pacing``).
+    var rate = Pacing.unused
 
+    private static let noEnd = BootTime(nanoseconds: .max)
     static let notHeld = UInt32.max
 
     var isHeld: Bool {
         heldSince != Self.notHeld
     }
 
+    var ends: BootTime? {
+        get { end == Self.noEnd ? nil : end }
+        set { end = newValue ?? Self.noEnd }
+    }
+
     var address: IPAddress? {
-        hasAddress ? IPAddress(high: addressHigh, low: addressLow) : nil
+        get { hasAddress ? IPAddress(high: addressHigh, low: addressLow) : nil }
+        set {
+            hasAddress = newValue != nil
+            addressHigh = newValue?.high ?? 0
+            addressLow = newValue?.low ?? 0
+        }
     }
 }
 

@@ -13,12 +13,42 @@ struct Pacing {
     /// Those who have been held back of late, by slot.
     var entries: [UInt32: Entry] = [:]
     var next = BootTime(nanoseconds: 0)
+    /// What those have used of their rates who sent something of late: most connections only listen.
+    private var used = Slab<RateState>()
+
+    /// In the place of a number: the whole of the rates is there.
+    static let unused = UInt32.max
+
+    /// How many have used something of their rates.
+    var usedCount: Int {
+        used.count
+    }
+
+    func state(_ number: UInt32) -> RateState {
+        used[Int(number)] ?? RateState()
+    }
+
+    /// Changes what a number stands for, or makes one.
+    /// - Returns: the number.
+    mutating func change(_ number: UInt32, _ change: (inout RateState) -> Void) -> UInt32 {
+        guard number == Self.unused else {
+            used.update(Int(number), change)
+            return number
+        }
+        var state = RateState()
+        change(&state)
+        return UInt32(clamping: used.insert(state))
+    }
+
+    mutating func forget(_ number: UInt32) {
+        if number != Self.unused { used.remove(Int(number)) }
+    }
 }
 
 extension GateLoop {
     /// Whether the connection may send more now. Where it may not, it is held back.
     func mayRead(_ stream: StreamID) -> Bool {
-        if lives[Int(stream.slot)].rate.mayRead(configuration.rates, at: now) { return true }
+        if hasTokens(stream.slot) { return true }
         if var entry = pacing.entries[stream.slot], entry.stream == stream {
             entry.holding.hold(at: now)
             pacing.entries[stream.slot] = entry
@@ -31,13 +61,30 @@ extension GateLoop {
     /// Counts what a step of reading has taken.
     /// - Returns: whether it may be acted on.
     func charge(_ slot: UInt32, _ step: FrameStep, _ bytes: Int) -> Bool {
-        lives[Int(slot)].rate.tookBytes(bytes, configuration.rates, at: now)
-        switch step {
-        case .message: lives[Int(slot)].rate.tookMessage(configuration.rates, at: now)
-        case .ping, .pong: return lives[Int(slot)].rate.tookControl(configuration.rates, at: now)
-        case .needMore, .close, .failed: break
+        let (rates, now) = (configuration.rates, now)
+        var isWithin = true
+        lives[Int(slot)].rate = pacing.change(lives[Int(slot)].rate) { state in
+            state.tookBytes(bytes, rates, at: now)
+            switch step {
+            case .message: state.tookMessage(rates, at: now)
+            case .ping, .pong: isWithin = state.tookControl(rates, at: now)
+            case .needMore, .close, .failed: break
+            }
         }
-        return true
+        return isWithin
+    }
+
+    private func hasTokens(_ slot: UInt32) -> Bool {
+        let rate = lives[Int(slot)].rate
+        return rate == Pacing.unused || pacing.state(rate).mayRead(configuration.rates, at: now)
+    }
+
+    /// Nothing is kept of a connection whose rates are whole again; with its end, nothing at all.
+    func forgetRate(_ slot: UInt32, onlyWhole: Bool) {
+        let rate = lives[Int(slot)].rate
+        guard rate != Pacing.unused, !onlyWhole || pacing.state(rate).isWhole(at: now) else { return }
+        pacing.forget(rate)
+        lives[Int(slot)].rate = Pacing.unused
     }
 
     func isHeldBack(_ stream: StreamID) -> Bool {
@@ -74,7 +121,7 @@ extension GateLoop {
             if now.since(entry.holding.since) >= configuration.longestHolding {
                 pacing.entries[slot] = nil
                 condemn(slot, Closing(.rateLimited, retryAfter: jitteredRetry()))
-            } else if lives[Int(slot)].rate.mayRead(configuration.rates, at: now) {
+            } else if hasTokens(slot) {
                 pacing.entries[slot]?.holding.letGo(at: now)
                 putInLine(stream)
             }

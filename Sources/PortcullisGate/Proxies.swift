@@ -41,7 +41,7 @@ extension GateLoop {
             proxyHeaders[stream.slot] = header
             engine.limitReading(stream, to: more)
         case .proxied(let address):
-            setAddress(stream.slot, address)
+            lives[Int(stream.slot)].address = address
             headerEnds(stream)
         case .local: headerEnds(stream)
         case .refused(let why): refuseProxy(stream, Refusal(.badRequest, why))
@@ -62,12 +62,6 @@ extension GateLoop {
         engine.close(stream)
     }
 
-    private func setAddress(_ slot: UInt32, _ address: IPAddress) {
-        lives[Int(slot)].addressHigh = address.high
-        lives[Int(slot)].addressLow = address.low
-        lives[Int(slot)].hasAddress = true
-    }
-
     // MARK: - In the request
 
     /// Takes the client's address out of the request where its peer is trusted, before anything is counted or judged by it.
@@ -80,7 +74,7 @@ extension GateLoop {
         }
         switch configuration.forwarding.client(head, bytes) {
         case .peer: break
-        case .forwarded(let address): setAddress(slot, address)
+        case .forwarded(let address): lives[Int(slot)].address = address
         case .unreadable:
             let before = shared.unreadableForwards.add(1, ordering: .relaxed).oldValue
             if before == 0, let address = lives[Int(slot)].address { shared.report(.forwardUnreadable(address)) }

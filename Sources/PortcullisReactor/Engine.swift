@@ -57,23 +57,9 @@ public final class Engine {
         var descriptor: Int32 = -1
         var generation: UInt32 = 0
         var state = State.free
-        /// Shut down for writing as soon as the queue is empty.
-        var finishing = false
-        /// Whether the kernel is asked to tell when the stream is writable.
-        var watchesWriting = false
-        var isLink = false
-        /// Whether its bytes pass only while the engine serves.
-        var isGoverned = false
-        /// Whether nothing of it passes though the engine serves.
-        var isHeld = false
-        /// Whether its owner takes no bytes for now.
-        var isReadingPaused = false
-        /// Whether its session holds bytes that may not be read yet: no event will tell of those.
-        var holdsUnread = false
+        var flags = Flags()
         /// How many bytes may be read at once.
         var readLimit = UInt16.max
-        /// Whether it had something to read or write while it must not: the kernel is asked for nothing meanwhile.
-        var isParked = false
         var queue: OutputQueue?
         /// nil: the stream is plain.
         var tls: TLSSession?
