@@ -36,7 +36,7 @@ struct JSONCursor {
         let isWhole =
             switch byte {
             case UInt8(ascii: "{"): object(depth: depth) { _, _ in }
-            case UInt8(ascii: "["): array(depth: depth)
+            case UInt8(ascii: "["): array(depth: depth) { _ in }
             case UInt8(ascii: "\""): string() != nil
             case UInt8(ascii: "t"): literal("true")
             case UInt8(ascii: "f"): literal("false")
@@ -65,13 +65,15 @@ struct JSONCursor {
         }
     }
 
-    private mutating func array(depth: Int) -> Bool {
+    /// Passes an array and hands out where each element stands.
+    mutating func array(depth: Int, element: (Range<Int>) -> Void) -> Bool {
         guard take("[") else { return false }
         skipSpace()
         if take("]") { return true }
         while true {
             skipSpace()
-            guard value(depth: depth + 1) != nil else { return false }
+            guard let value = value(depth: depth + 1) else { return false }
+            element(value)
             skipSpace()
             if take("]") { return true }
             guard take(",") else { return false }

@@ -75,6 +75,17 @@ public struct RawJSON: Hashable, Sendable, CustomStringConvertible {
         return isObject ? members : nil
     }
 
+    /// The elements of an array.
+    public var elements: [RawJSON]? {
+        let bytes = Array(text.utf8)
+        var elements: [RawJSON] = []
+        var cursor = JSONCursor(bytes)
+        let isArray = cursor.array(depth: 0) { value in
+            elements.append(RawJSON(checked: String(decoding: bytes[value], as: UTF8.self)))
+        }
+        return isArray ? elements : nil
+    }
+
     static func escape(_ unit: UInt16) -> String {
         let digits = String(unit, radix: 16)
         return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits

@@ -21,9 +21,10 @@ public struct Room: Sendable {
     public enum Event: Equatable, Sendable {
         /// Relayed from another member.
         case message(Relayed)
-        /// One's own membership stands, for the first time or again; or (with `user`) another's does.
+        /// One's own membership stands, for the first time or again, or the gate has said anew who is in the room (``Room/members``). With
+        /// `user`: that user is in the room now (`resources.presence`).
         case joined(Membership)
-        /// Another has left; or, without `user`, one's own membership has ended and the room with it.
+        /// With `user`: that user has left, with the last connection; without `user`: one's own membership has ended and the room with it.
         case left(Membership)
         /// One's own role has changed.
         case permission(PermissionChange)
@@ -39,6 +40,12 @@ public struct Room: Sendable {
     /// One's own role of the moment, where the gate said.
     public var role: String? {
         session.core.role(on: resource)
+    }
+
+    /// The users in the room at the moment, oneself among them, each once; nil while that is not known: without a connection, or where the
+    /// gate does not tell (`resources.presence`). Of a room with more than a thousand, some.
+    public var members: [String]? {
+        session.core.members(of: resource)
     }
 
     /// Sends to every other member; takes the role `editor`. Returns when the system has taken the message: the gate says nothing to a

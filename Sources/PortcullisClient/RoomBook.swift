@@ -38,6 +38,10 @@ struct RoomBook: Sendable {
         /// It has stood once: a new beginning is a gap.
         var wasMember = false
         var role: String?
+        /// Who is there; nil: that is not known.
+        var members: [String]?
+        /// The `join` that asks who is there, where the membership stands already.
+        var question: RawJSON?
         var joiners: [Call] = []
     }
 
@@ -71,14 +75,20 @@ struct RoomBook: Sendable {
         entries[resource]?.role
     }
 
+    func members(of resource: String) -> [String]? {
+        entries[resource]?.members
+    }
+
     // MARK: What the application wants
 
     mutating func join(_ resource: String, call: Call) -> [Action] {
         var entry = entries[resource] ?? Entry()
+        let wasOpen = entry.isOpen
         entry.isOpen = true
         if entry.phase == .member {
             entries[resource] = entry
-            return [.resolve(call, .done)]
+            // The welcome of a bound connection does not say who is there.
+            return (wasOpen ? [] : askMembers(resource)) + [.resolve(call, .done)]
         }
         entry.joiners.append(call)
         let mustAsk = entry.phase == .away && isConnected && !entry.isBound
@@ -158,6 +168,8 @@ struct RoomBook: Sendable {
                 continue
             }
             entries[resource]?.phase = .away
+            entries[resource]?.members = nil
+            entries[resource]?.question = nil
             if entry.phase == .member, entry.isOpen {
                 actions.append(.deliver(resource: resource, .disconnected))
             }
@@ -181,15 +193,24 @@ struct RoomBook: Sendable {
     mutating func received(_ message: ServerMessage) -> [Action] {
         switch message {
         case .message(let relayed): return deliver(relayed.resource, .message(relayed))
-        case .missed(let resource): return deliver(resource, .missed)
+        case .missed(let resource):
+            // Who came and who went may be missing, too.
+            let isKept = entries[resource]?.members != nil && isMember(resource)
+            return deliver(resource, .missed) + (isKept ? askMembers(resource) : [])
         case .permission(let change):
             guard entries[change.resource] != nil else { return [] }
             entries[change.resource]?.role = change.to
             return deliver(change.resource, .permission(change))
         case .joined(let membership):
-            return membership.user == nil ? begin(membership) : deliver(membership.resource, .joined(membership))
+            guard let user = membership.user else { return begin(membership) }
+            if entries[membership.resource]?.members?.contains(user) == false {
+                entries[membership.resource]?.members?.append(user)
+            }
+            return deliver(membership.resource, .joined(membership))
         case .left(let membership):
-            return membership.user == nil ? leftReceived(membership) : deliver(membership.resource, .left(membership))
+            guard let user = membership.user else { return leftReceived(membership) }
+            entries[membership.resource]?.members?.removeAll { $0 == user }
+            return deliver(membership.resource, .left(membership))
         case .error(let error):
             return errorReceived(error)
         default:
@@ -209,18 +230,38 @@ struct RoomBook: Sendable {
         case .asking(let ref, _):
             if let answered = membership.ref, answered != ref { return [] }
         case .away: guard entry.isBound else { return [] }
-        case .delayed, .member, .leaving: return []
+        case .member: return membersReceived(membership, entry)
+        case .delayed, .leaving: return []
         }
         let isAgain = entry.wasMember
         let joiners = entry.joiners
         entry.phase = .member
         entry.wasMember = true
         entry.role = membership.role
+        entry.members = membership.users
         entry.joiners = []
         entries[resource] = entry
+        let question = entry.isBound && entry.isOpen ? askMembers(resource) : []
         // What was said in between is lost.
         let gap = isAgain ? deliver(resource, .missed) : []
-        return deliver(resource, .joined(membership)) + gap + joiners.map { .resolve($0, .done) }
+        return deliver(resource, .joined(membership)) + gap + question + joiners.map { .resolve($0, .done) }
+    }
+
+    /// Asks who is in a room that one is in.
+    private mutating func askMembers(_ resource: String) -> [Action] {
+        let ref = makeRef()
+        entries[resource]?.question = ref
+        return [.send(.join(resource: resource, ref: ref))]
+    }
+
+    /// The gate has said who is there, or that it does not know.
+    private mutating func membersReceived(_ membership: Membership, _ entry: Entry) -> [Action] {
+        guard let question = entry.question, membership.ref == question else { return [] }
+        let resource = membership.resource
+        entries[resource]?.question = nil
+        entries[resource]?.members = membership.users
+        if let role = membership.role { entries[resource]?.role = role }
+        return membership.users == nil ? [] : deliver(resource, .joined(membership))
     }
 
     private mutating func leftReceived(_ membership: Membership) -> [Action] {

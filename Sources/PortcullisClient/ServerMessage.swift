@@ -79,9 +79,15 @@ public struct Membership: Equatable, Sendable {
     public var role: String?
     /// Whose membership it is; nil for one's own.
     public var user: String?
+    /// Who is in the room, in one's own `joined`, as it came; ``users`` are the names in it.
     public var members: RawJSON?
     /// What the `join` or `leave` carried.
     public var ref: RawJSON?
+
+    /// The users in the room, oneself among them; nil where the gate did not say (`resources.presence` is off, or it could not ask).
+    public var users: [String]? {
+        members?.elements?.compactMap { $0.string ?? $0.members?["user"]?.string }
+    }
 }
 
 /// The fields of `error`.

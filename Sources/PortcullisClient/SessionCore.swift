@@ -109,6 +109,10 @@ final class SessionCore: Sendable {
         state.withLockedValue { $0.rooms.role(on: resource) }
     }
 
+    func members(of resource: String) -> [String]? {
+        state.withLockedValue { $0.rooms.members(of: resource) }
+    }
+
     func join(_ resource: String) async throws(GateFailure) -> Mailbox<Room.Event> {
         guard options.subprotocol == .v1 else { throw .invalid("Rooms take portcullis.v1.") }
         guard (1...255).contains(resource.utf8.count) else { throw .invalid("A resource has 1 to 255 bytes.") }

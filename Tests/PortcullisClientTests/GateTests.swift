@@ -143,6 +143,32 @@ struct GateTests {
         alice.close()
     }
 
+    @Test("who is in a room: a bound one and a joined one, over their comings and goings")
+    func presence() async throws {
+        let stage = try await Stage(["resources.presence": "true"])
+        defer { stage.stop() }
+        let rights = #"{"doc:1":"editor"}"#
+        let url = try stage.url.bound(to: "doc:1")
+        let alice = GateSession(url: url, credential: .token(try stage.token("alice", permissions: rights)))
+        let bob = GateSession(url: stage.url, credential: .token(try stage.token("bob", permissions: rights)))
+        let hers = try await alice.join("doc:1")
+        var events = hers.makeAsyncIterator()
+        while hers.members == nil { _ = try #require(await events.next()) }
+        #expect(hers.members == ["alice"])
+        let his = try await bob.join("doc:1")
+        #expect(Set(his.members ?? []) == ["alice", "bob"])
+        while hers.members?.contains("bob") != true { _ = try #require(await events.next()) }
+        try await his.leave()
+        #expect(his.members == nil)
+        while let event = await events.next() {
+            guard case .left(let membership) = event else { continue }
+            #expect(membership.user == "bob" && membership.resource == "doc:1")
+            break
+        }
+        #expect(hers.members == ["alice"])
+        for session in [alice, bob] { session.close() }
+    }
+
     @Test("a token that expires: the gate says so, and the session refreshes the live connection")
     func expiry() async throws {
         let stage = try await Stage()

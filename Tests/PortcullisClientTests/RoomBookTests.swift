@@ -178,7 +178,7 @@ struct RoomBookTests {
         #expect(book.connected(Self.welcome()) == [])
     }
 
-    @Test("the bound resource stands by the welcome, and is asked for never")
+    @Test("the bound resource stands by the welcome; who has it is told who is there")
     func bound() {
         var book = RoomBook(bound: "b")
         #expect(book.connected(Self.welcome("b")) == [])
@@ -186,15 +186,62 @@ struct RoomBookTests {
         // Nobody has the room: its messages stay the session's.
         #expect(!book.isOpen("b"))
         #expect(book.received(.message(Relayed(resource: "b"))) == [])
-        #expect(book.join("b", call: 1) == [.resolve(1, .done)])
+        #expect(book.join("b", call: 1) == [.send(.join(resource: "b", ref: Self.ref(1))), .resolve(1, .done)])
+        #expect(book.join("b", call: 2) == [.resolve(2, .done)])
         #expect(book.isOpen("b"))
+        // A gate that does not tell.
+        #expect(book.received(Self.joined("b", Self.ref(1))) == [])
+        #expect(book.members(of: "b") == nil)
         #expect(book.disconnected() == [.deliver(resource: "b", .disconnected)])
         let own = Membership(resource: "b", role: "editor")
         #expect(
             book.connected(Self.welcome("b")) == [
                 .deliver(resource: "b", .joined(own)), .deliver(resource: "b", .missed),
+                .send(.join(resource: "b", ref: Self.ref(2))),
             ]
         )
+        let list = Membership(resource: "b", role: "owner", members: RawJSON(#"["u","v"]"#), ref: Self.ref(2))
+        #expect(book.received(.joined(list)) == [.deliver(resource: "b", .joined(list))])
+        #expect(book.members(of: "b") == ["u", "v"] && book.role(on: "b") == "owner")
+    }
+
+    @Test("who is there: the list of the gate, and what it tells since")
+    func members() {
+        var book = RoomBook(bound: nil)
+        _ = book.connected(Self.welcome())
+        _ = book.join("r", call: 1)
+        let list = Membership(
+            resource: "r",
+            members: RawJSON(#"["u",{"user":"v","role":"viewer"},7]"#),
+            ref: Self.ref(1)
+        )
+        _ = book.received(.joined(list))
+        #expect(book.members(of: "r") == ["u", "v"])
+        for user in ["w", "v"] { _ = book.received(Self.joined("r", user: user)) }
+        #expect(book.members(of: "r") == ["u", "v", "w"])
+        for user in ["v", "x"] { _ = book.received(.left(Membership(resource: "r", user: user))) }
+        #expect(book.members(of: "r") == ["u", "w"])
+        // Some may have come or gone unheard: it is asked again, and only the answer to that counts.
+        #expect(
+            book.received(.missed(resource: "r")) == [
+                .deliver(resource: "r", .missed), .send(.join(resource: "r", ref: Self.ref(2))),
+            ]
+        )
+        #expect(book.received(Self.joined("r", Self.ref(9))) == [])
+        #expect(book.members(of: "r") == ["u", "w"])
+        // The gate can't say at the moment.
+        #expect(book.received(Self.joined("r", Self.ref(2))) == [])
+        #expect(book.members(of: "r") == nil)
+        #expect(
+            book.received(Self.joined("r", user: "w")) == [
+                .deliver(resource: "r", .joined(Membership(resource: "r", role: "viewer", user: "w")))
+            ]
+        )
+        #expect(book.members(of: "r") == nil)
+        // Where it was never said nobody asks.
+        #expect(book.received(.missed(resource: "r")) == [.deliver(resource: "r", .missed)])
+        _ = book.disconnected()
+        #expect(book.members(of: "r") == nil)
     }
 
     @Test("a call that is given up is forgotten, and what it asked for given back")
