@@ -104,12 +104,13 @@ export interface RelayedMessage {
 }
 
 export interface MembershipMessage {
-  /** One's own, or (with `user`) another's. */
+  /** One's own, or (with `user`) another's: a user who had no connection in the room before, or has none left. */
   readonly type: 'joined' | 'left';
   readonly resource: string;
   readonly role?: Role;
   readonly user?: string;
   readonly connection?: string;
+  /** In one's own `joined`: the names of the users in the room, where the gate tells. */
   readonly members?: Json;
   readonly ref?: string | number;
   /** Of a `left` that this module made up, because a membership could not be renewed or the session is over. */
@@ -319,7 +320,10 @@ export class Room extends Events<RoomEvent> {
   readonly state: 'joining' | 'joined' | 'left';
   /** One's own. */
   readonly role: Role | null;
-  /** The others, where the gate tells of them (`resources.presence`). */
+  /**
+   * Who is in the room, oneself among them, each user once; empty where the gate does not tell (`resources.presence`). Of a room with
+   * more than a thousand users, some. It is kept up by the `joined` and `left` of others, and asked for anew after `missed`.
+   */
   readonly members: readonly Member[];
 
   /**

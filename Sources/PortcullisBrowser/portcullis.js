@@ -665,7 +665,8 @@ export class GateSession extends Events {
       case 'joined': case 'left': this.#membershipReceived(message); break;
       case 'error': this.#errorReceived(message); break;
       case 'permission': case 'refreshed': this.#rolesReceived(message); break;
-      case 'missed': case 'message': this.#rooms.get(message.resource)?.[emit](message); break;
+      case 'message': this.#rooms.get(message.resource)?.[emit](message); break;
+      case 'missed': this.#missedReceived(message); break;
       case 'expiring': case 'reauthenticate': this.#refreshBy({ why: message.type, message }); break;
       default:
     }
@@ -685,7 +686,11 @@ export class GateSession extends Events {
     for (const room of [...this.#rooms.values()]) {
       if (step !== this.#step) return;
       if (!room.isBound) this.#sendJoin(room);
-      else this.#joined(room, { type: 'joined', resource: room.resource, role: welcome.role });
+      else {
+        this.#joined(room, { type: 'joined', resource: room.resource, role: welcome.role });
+        // A welcome does not say who is there.
+        if (step === this.#step && room.state === 'joined') this.#askMembers(room);
+      }
     }
   }
 
@@ -715,8 +720,30 @@ export class GateSession extends Events {
     }
   }
 
+  #missedReceived(message) {
+    const room = this.#rooms.get(message.resource);
+    room?.[emit](message);
+    // Who came and who went may be missing, too.
+    if (room?.state === 'joined' && room.members.length > 0) this.#askMembers(room);
+  }
+
+  /** Asks who is in a room that is joined already. The answer is a `joined`; where there is none, the list stays as it is. */
+  #askMembers(room) {
+    this.#request('join', { resource: room.resource }).catch(() => {});
+  }
+
   #joined(room, message) {
     const state = room[inner];
+    if (room.state === 'joined' && state.socket === this.#socket) {
+      if (isText(message.role)) room.role = message.role;
+      // The gate does not tell, or not now.
+      if (!Array.isArray(message.members)) room.members = [];
+      else {
+        updateMembers(room, message, true);
+        room[emit](message);
+      }
+      return;
+    }
     Object.assign(state, { socket: this.#socket, refusals: 0, wasJoined: true });
     room.state = 'joined';
     if (isText(message.role)) room.role = message.role;

@@ -75,6 +75,23 @@ test('gate: two connections that are bound to a resource', async (using) => {
   equal((await atBob.find('error')).code, 'forbidden');
 });
 
+test('gate: who is in a room', async (using) => {
+  const [hers, his] = await Promise.all(['ann', 'ben'].map((user) => token(user, { 'doc:7': 'editor' })));
+  const session = using(connect(`ws://${main}`, { credential: hers, resource: 'doc:7' }));
+  const ours = new Journal(session.room);
+  const other = using(connect(`ws://${main}`, { credential: his }));
+  await ours.find('joined', () => session.room.members.length > 0);
+  const names = (room) => room.members.map((member) => member.user).sort();
+  equal(names(session.room), [named('ann')]);
+  const theirs = await other.join('doc:7');
+  equal(names(theirs), [named('ann'), named('ben')]);
+  await ours.find('joined', ({ user }) => user === named('ben'));
+  equal(names(session.room), [named('ann'), named('ben')]);
+  await theirs.leave();
+  await ours.find('left', ({ user }) => user === named('ben'));
+  equal(names(session.room), [named('ann')]);
+});
+
 test('gate: permissions change, and the last one is taken away', async (using) => {
   const session = using(connect(`ws://${main}`, { credential: await token('pam', { 'doc:p': 'editor' }), resource: 'doc:p' }));
   const journal = new Journal(session);

@@ -135,6 +135,33 @@ test('a bound room after a reconnect', async (using) => {
   equal((await journal.find('left')).code, 'closed');
 });
 
+test('who is in a room: told, kept up, and asked for anew after a gap', async (using) => {
+  const say = (type, fields) => ({ send: { type, resource: 'doc:1', ...fields } });
+  const list = (...members) => [{ await: 'join' }, say('joined', { role: 'viewer', members, ref: '$ref' })];
+  const bound = { send: { ...WELCOME.send, resource: 'doc:1', role: 'editor' } };
+  const others = [['joined', 'bob'], ['joined', 'ann'], ['left', 'ann'], ['left', 'nobody']].map(([type, user]) => say(type, { user }));
+  const unknown = [{ await: 'join' }, say('joined', { role: 'owner', ref: '$ref' }), say('message', { data: 1 })];
+  const gate = await played(
+    [bound, ...list('ann', 'me'), ...others, say('missed'), ...list('carl', 'me'), say('missed'), ...unknown, { drop: true }],
+    [bound, ...list('me'), HOLD],
+  );
+  const session = using(connect(gate.url, { credential: 't', policy: FAST, resource: 'doc:1' }));
+  const { room } = session;
+  const seen = [];
+  const names = () => room.members.map(({ user }) => user).sort().join(' ');
+  for (const type of ['joined', 'left', 'missed', 'message']) room.on(type, () => seen.push(`${type}: ${names()}`));
+  const journal = new Journal(room);
+  await journal.find('message');
+  equal(seen.splice(0), [
+    'joined: ', 'joined: ann me', 'joined: ann bob me', 'joined: ann bob me', 'left: bob me', 'left: bob me', 'missed: bob me',
+    'joined: carl me', 'missed: carl me', 'message: ',
+  ]);
+  await journal.find('missed');
+  await journal.find('joined');
+  equal(seen, ['joined: ', 'missed: ', 'joined: me']);
+  equal((await gate.log()).map(({ messages }) => messages.map(({ type }) => type).join(' ')), ['join join join', 'join']);
+});
+
 test('roles and memberships that the gate changes', async (using) => {
   const gate = await played([WELCOME, ...JOINED, HOLD]);
   const messages = [

@@ -127,7 +127,7 @@ class Stage:
         await self.server.start()
         sources = "tokens:\n  sources: [header, subprotocol, ticket, first_message]\n"
         page = f"http://{self.server.address}"
-        fast = "drain:\n  deadline: 200ms\n  retry_after: 300ms\n"
+        fast = "drain:\n  deadline: 200ms\n  retry_after: 300ms\nresources:\n  presence: true\n"
         self.main = Gate(self.folder, "main", f"origins: ['{page}']\n{sources}{fast}")
         self.strict = Gate(self.folder, "strict", f"origins: ['https://elsewhere.example']\n{sources}")
         await self.main.start()
