@@ -157,17 +157,42 @@ test('gate: disconnected, and back by itself', async (using) => {
   equal((await journal.find('connected')).welcome.user, named('dan'));
 });
 
+test('gate: refreshed before it expires, on the live connection', async (using) => {
+  const asked = [];
+  const credential = (question) => {
+    asked.push(question.why);
+    return token('rex', asked.length === 1 ? {} : { 'doc:1': 'viewer' }, '--ttl', asked.length === 1 ? '5s' : '15m');
+  };
+  const session = using(connect(`ws://${main}`, { credential, policy: FAST }));
+  const journal = new Journal(session);
+  const { welcome } = await journal.find('connected');
+  const expiring = await journal.find('expiring');
+  ok(expiring.expires_at === welcome.expires_at && expiring.in_s <= 5, JSON.stringify(expiring));
+  const refreshed = await journal.find('refreshed');
+  ok(refreshed.expires_at > welcome.expires_at + 800, JSON.stringify(refreshed));
+  equal(refreshed.permissions, { 'doc:1': 'viewer' });
+  // The first token's end is over.
+  await new Promise((wake) => setTimeout(wake, welcome.expires_at * 1000 - Date.now() + 300));
+  equal((await session.join('doc:1')).role, 'viewer');
+  equal([journal.count('closed'), asked], [0, ['connect', 'expiring']]);
+});
+
 test('gate: expired, and back with a fresh token', async (using) => {
   const asked = [];
-  const credential = (question) => (asked.push(question), token('eli', {}, '--ttl', asked.length === 1 ? '5s' : '15m'));
+  const credential = (question) => {
+    asked.push(question);
+    // There is none in time.
+    if (question.why === 'expiring') return null;
+    return token('eli', {}, '--ttl', asked.length === 1 ? '5s' : '15m');
+  };
   const session = using(connect(`ws://${main}`, { credential, policy: FAST }));
   const journal = new Journal(session);
   await journal.find('connected');
   const closed = await journal.find('closed');
   equal([closed.code, closed.reason, closed.advice, closed.next.action], [4401, 'expired', 'reauthenticate', 'reauthenticate']);
   await journal.find('connected');
-  equal(asked.at(-1).why, 'closed');
-  equal(asked.at(-1).ending.reason, 'expired');
+  equal(asked.map(({ why }) => why), ['connect', 'expiring', 'closed']);
+  equal(asked[2].ending.reason, 'expired');
 });
 
 test('gate: a token that is not accepted is not tried again', async (using) => {
@@ -183,19 +208,28 @@ test('gate: a token that is not accepted is not tried again', async (using) => {
   equal((await fixed.find('gaveup')).ending.code, 4401);
 }, 'browser');
 
-test('gate: a fresh sign-in is asked for', async (using) => {
+test('gate: a fresh sign-in is asked for, and shown on the live connection', async (using) => {
   const asked = [];
   const credential = (question) => {
     asked.push(question.why);
-    return token('ria', {}, '--claim', `auth_time=${asked.length === 1 ? 1_000 : Math.floor(Date.now() / 1000) + 5}`);
+    // Seconds with a fraction: it is later than the decision, and not in the future.
+    return token('ria', {}, '--claim', `auth_time=${asked.length === 1 ? 1_000 : Date.now() / 1000}`);
   };
   const session = using(connect(`ws://${main}`, { credential, policy: FAST }));
-  const journal = new Journal(session);
+  const silent = using(connect(`ws://${main}`, { credential: await token('ria', {}, '--claim', 'auth_time=1000') }));
+  const [journal, atSilent] = [new Journal(session), new Journal(silent)];
   await journal.find('connected');
-  await decide('reauthenticate', '--user', 'ria');
-  // A gate says so in band, or closes: either way there is a fresh token, and a connection.
-  await soon((async () => { while (asked.length < 2) await new Promise((wake) => setTimeout(wake, 10)); })(), 'the question');
-  ok(['reauthenticate', 'closed'].includes(asked[1]), asked[1]);
+  await atSilent.find('connected');
+  await decide('reauthenticate', '--user', 'ria', '--within', '3s', '--reason', 'new_device');
+  const demand = await journal.find('reauthenticate');
+  ok(demand.deadline_s > 0 && demand.deadline_s <= 3 && demand.reason === 'new_device', JSON.stringify(demand));
+  await journal.find('refreshed');
+  // Its deadline is over: who had nothing to show is closed, and the other is not.
+  const closed = await atSilent.find('closed');
+  equal([closed.code, closed.reason, closed.advice], [4401, 'expired', 'reauthenticate']);
+  await decide('notify', '--user', 'ria', '--data', '"still here"');
+  equal((await journal.find('notice')).data, 'still here');
+  equal([journal.count('closed'), asked], [0, ['connect', 'reauthenticate']]);
 });
 
 test('gate: a resource that one may not view', async (using) => {
@@ -205,12 +239,49 @@ test('gate: a resource that one may not view', async (using) => {
   await journal.over();
 }, 'browser');
 
-test('gate: join is answered, by a room or by a code', async (using) => {
-  const session = using(connect(`ws://${main}`, { credential: await token('jim', { 'doc:1': 'editor' }) }));
-  const answer = await session.join('doc:1').then((room) => room.state, (error) => error.code);
-  ok(['joined', 'unavailable'].includes(answer), answer);
-  const refused = await session.join('doc:9').then((room) => room.state, (error) => error.code);
-  ok(['forbidden', 'unavailable'].includes(refused), refused);
+test('gate: rooms are joined, spoken in and left', async (using) => {
+  const mine = { 'doc:j': 'editor', 'doc:v': 'viewer' };
+  const open = async (user) => {
+    const session = using(connect(`ws://${main}`, { credential: await token(user, mine) }));
+    await new Journal(session).find('connected');
+    return session;
+  };
+  const [jim, jo, jill] = [await open('jim'), await open('jo'), await open('jill')];
+  const [his, hers] = [await jim.join('doc:j'), await jo.join('doc:j')];
+  equal([his.state, his.role, hers.state, hers.role], ['joined', 'editor', 'joined', 'editor']);
+  const [atHis, atHers] = [new Journal(his), new Journal(hers)];
+  await his.publish({ from: 'jim' });
+  const message = await atHers.find('message');
+  equal([message.user, message.data], [named('jim'), { from: 'jim' }]);
+  await hers.publish([1, 2]);
+  equal((await atHis.find('message')).data, [1, 2]);
+  const viewed = await jim.join('doc:v');
+  equal([viewed.role, await code(viewed.publish(1))], ['viewer', 'forbidden']);
+  equal(await code(jim.join('doc:9')), 'forbidden');
+  await hers.leave();
+  equal(hers.state, 'left');
+  // Who has heard what was said meanwhile knows that it is over.
+  const witness = new Journal(await jill.join('doc:j'));
+  await his.publish('unheard');
+  equal((await witness.find('message')).data, 'unheard');
+  const again = await jo.join('doc:j');
+  const atAgain = new Journal(again);
+  await his.publish('heard');
+  equal((await atAgain.find('message')).data, 'heard');
+});
+
+test('gate: a room that is joined follows the role', async (using) => {
+  const session = using(connect(`ws://${main}`, { credential: await token('rob', { 'doc:r': 'viewer' }) }));
+  const room = await session.join('doc:r');
+  const journal = new Journal(room);
+  await decide('permit', '--user', 'rob', '--resource', 'doc:r', '--role', 'editor');
+  const { from, to } = await journal.find('permission');
+  equal([from, to, room.role], ['viewer', 'editor', 'editor']);
+  await room.publish('mine');
+  await decide('permit', '--user', 'rob', '--resource', 'doc:r', '--none');
+  equal((await journal.find('permission')).to, null);
+  await journal.over();
+  equal([room.state, await code(session.join('doc:r'))], ['left', 'forbidden']);
 });
 
 test('gate: a page that is not on its list of origins', async (using) => {

@@ -17,11 +17,13 @@ struct GateTests {
         let gate: Gate
         let url: GateURL
 
-        init(_ flags: [String: String] = [:]) async throws {
-            redis = try RedisServer()
+        /// - Parameter other: whose Redis and secret this gate shares.
+        init(_ flags: [String: String] = [:], beside other: Stage? = nil) async throws {
+            redis = try other?.redis ?? RedisServer()
             let state = redis.directory.appending(path: "state").path
             var all = [
-                "redis.url": "unix://\(redis.socket)", "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "node": "g1",
+                "redis.url": "unix://\(redis.socket)", "listen": "127.0.0.1:0", "admin": "127.0.0.1:0",
+                "node": other == nil ? "g1" : "g2",
                 "state_dir": state,
             ]
             all.merge(flags) { $1 }
@@ -40,7 +42,12 @@ struct GateTests {
             url = try GateURL("ws://\(gate.endpoint)/ws")
         }
 
-        func token(_ user: String, life: Int64 = 60, permissions: String? = nil) throws -> PortcullisClient.Secret {
+        func token(
+            _ user: String,
+            life: Int64 = 60,
+            permissions: String? = nil,
+            signedIn: Double? = nil
+        ) throws -> PortcullisClient.Secret {
             let key = try SigningKey.secretFile(redis.directory.appending(path: "state/secret").path)
             let now = WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
             var claims = [
@@ -48,7 +55,12 @@ struct GateTests {
                 ("exp", TokenSigner.json(now + .seconds(life))),
             ]
             if let permissions { claims.append(("permissions", Array(permissions.utf8))) }
+            if let signedIn { claims.append(("auth_time", Array(String(format: "%.3f", signedIn).utf8))) }
             return PortcullisClient.Secret(String(decoding: try TokenSigner(key).sign(claims), as: UTF8.self))
+        }
+
+        func publish(_ event: String) throws {
+            try redis.ask("PUBLISH", "portcullis:events", event)
         }
 
         func stop() {
@@ -128,11 +140,7 @@ struct GateTests {
             #expect(message.user == "alice" && message.data == RawJSON(#"{"op":1}"#))
             break
         }
-        try stage.redis.ask(
-            "PUBLISH",
-            "portcullis:events",
-            #"{"v":1,"type":"revoke","select":{"user":"bob"}}"#
-        )
+        try stage.publish(#"{"v":1,"type":"revoke","select":{"user":"bob"}}"#)
         var last: GateSession.Event?
         for await event in bob { last = event }
         guard case .gaveUp(.closed(let closed)) = last else {
@@ -169,32 +177,171 @@ struct GateTests {
         for session in [alice, bob] { session.close() }
     }
 
+    /// The next event of a room, in short.
+    private func next(_ events: inout Room.Iterator) async -> String {
+        switch await events.next() {
+        case .message(let message): "\(message.user ?? "?"): \(message.data?.text ?? "?")"
+        case .joined(let membership): "joined as \(membership.role ?? "?")"
+        case .left(let membership): membership.user == nil ? "left" : "?"
+        case .permission(let change): "\(change.from ?? "none") to \(change.to ?? "none")"
+        case .refused(let error): "refused: \(error.code)"
+        case .missed: "missed"
+        case .disconnected: "disconnected"
+        case nil: "over"
+        }
+    }
+
+    @Test("rooms that are joined reach over gates, and end when they are left")
+    func rooms() async throws {
+        let (one, two): (Stage, Stage)
+        one = try await Stage()
+        defer { one.stop() }
+        two = try await Stage(beside: one)
+        defer { two.stop() }
+        let rights = #"{"doc:1":"editor","doc:2":"viewer"}"#
+        let alice = GateSession(url: one.url, credential: .token(try one.token("alice", permissions: rights)))
+        let bob = GateSession(url: two.url, credential: .token(try one.token("bob", permissions: rights)))
+        let (hers, his) = (try await alice.join("doc:1"), try await bob.join("doc:1"))
+        #expect(hers.role == "editor")
+        var (atHers, atHis) = (hers.makeAsyncIterator(), his.makeAsyncIterator())
+        #expect(await next(&atHers) == "joined as editor")
+        #expect(await next(&atHis) == "joined as editor")
+        try await hers.publish(try #require(RawJSON(#"{"op":1}"#)))
+        #expect(await next(&atHis) == #"alice: {"op":1}"#)
+        try await his.publish(RawJSON(string: "so do I"))
+        #expect(await next(&atHers) == #"bob: "so do I""#)
+        // What one may only view is no place to speak.
+        let viewed = try await bob.join("doc:2")
+        var atViewed = viewed.makeAsyncIterator()
+        #expect(await next(&atViewed) == "joined as viewer")
+        try await viewed.publish(.null)
+        #expect(await next(&atViewed) == "refused: forbidden")
+        let forbidden = await #expect(throws: GateFailure.self) { _ = try await bob.join("doc:9") }
+        #expect(forbidden?.kind == .rejected && forbidden?.error?.code == "forbidden")
+        // Who has heard what was said meanwhile knows that it is over.
+        let carol = GateSession(url: two.url, credential: .token(try two.token("carol", permissions: rights)))
+        var atCarols = try await carol.join("doc:1").makeAsyncIterator()
+        #expect(await next(&atCarols) == "joined as editor")
+        try await his.leave()
+        #expect(await next(&atHis) == "left")
+        #expect(await next(&atHis) == "over")
+        try await hers.publish(RawJSON(string: "unheard"))
+        #expect(await next(&atCarols) == #"alice: "unheard""#)
+        var again = try await bob.join("doc:1").makeAsyncIterator()
+        #expect(await next(&again) == "joined as editor")
+        try await hers.publish(RawJSON(string: "heard"))
+        #expect(await next(&again) == #"alice: "heard""#)
+        for session in [alice, bob, carol] { session.close() }
+    }
+
+    @Test("roles that change are told, and end what they no longer allow")
+    func roles() async throws {
+        let stage = try await Stage()
+        defer { stage.stop() }
+        func permit(_ id: String, _ role: String) throws {
+            try stage.publish(
+                #"{"v":1,"event":"\#(id)","type":"permit","user":"bob","resource":"doc:1","role":\#(role)}"#
+            )
+        }
+        let rights = #"{"doc:1":"viewer"}"#
+        let bob = GateSession(url: stage.url, credential: .token(try stage.token("bob", permissions: rights)))
+        let room = try await bob.join("doc:1")
+        var events = room.makeAsyncIterator()
+        #expect(await next(&events) == "joined as viewer")
+        try permit("a", #""editor""#)
+        #expect(await next(&events) == "viewer to editor")
+        #expect(room.role == "editor")
+        try await room.publish(.null)
+        try permit("b", #""viewer""#)
+        // The publish in between was taken: nothing was refused.
+        #expect(await next(&events) == "editor to viewer")
+        try await room.publish(.null)
+        #expect(await next(&events) == "refused: forbidden")
+        try permit("c", "null")
+        #expect(await next(&events) == "viewer to none")
+        #expect(await next(&events) == "left")
+        #expect(await next(&events) == "over")
+        let forbidden = await #expect(throws: GateFailure.self) { _ = try await bob.join("doc:1") }
+        #expect(forbidden?.error?.code == "forbidden")
+        bob.close()
+    }
+
+    @Test("a new sign-in that is asked for is shown on the live connection, which goes on behind the deadline")
+    func reauthentication() async throws {
+        let stage = try await Stage()
+        defer { stage.stop() }
+        let old = try stage.token("alice", signedIn: Date().timeIntervalSince1970 - 600)
+        let asked = Script.Counter()
+        let session = GateSession(url: stage.url, credential: .token(old), policy: .quick) { request in
+            guard case .reauthenticate(let deadline?, "new_device") = request, (0...2).contains(deadline) else {
+                throw Script.Unexpected("\(request)")
+            }
+            // The gate's guess at Redis' time may be behind by little.
+            let ahead = Double(asked.next())
+            return .token(try stage.token("alice", signedIn: Date().timeIntervalSince1970 + 0.1 + ahead))
+        }
+        // One that has no other sign-in to show.
+        let silent = try await GateConnection.connect(to: stage.url, credential: .token(old))
+        #expect(await welcome(silent)?.user == "alice")
+        var seen: [String] = []
+        for await event in session {
+            switch event {
+            case .connected:
+                seen.append("connected")
+                try stage.publish(
+                    #"{"v":1,"event":"r","type":"reauthenticate","select":{"user":"alice"},"within_s":2,"reason":"new_device"}"#
+                )
+            case .message(let received):
+                if case .reauthenticate = received.message { seen.append("asked") }
+                guard case .refreshed = received.message else { continue }
+                seen.append("refreshed")
+                // Then the deadline is over.
+                let closed = await silent.end()
+                #expect(closed?.code == 4401 && closed?.advice == .reauthenticate)
+                try stage.publish(#"{"v":1,"type":"disconnect","select":{"user":"alice"},"code":4000}"#)
+            case .closed(.closed(let closed), _):
+                seen.append("closed with \(closed.code ?? 0)")
+                session.close()
+            default: seen.append("\(event)")
+            }
+        }
+        #expect(seen == ["connected", "asked", "refreshed", "closed with 4000"])
+        #expect(asked.next() == 1)
+    }
+
     @Test("a token that expires: the gate says so, and the session refreshes the live connection")
     func expiry() async throws {
         let stage = try await Stage()
         defer { stage.stop() }
-        let fresh = try stage.token("alice", life: 600)
-        let session = GateSession(
-            url: stage.url,
-            credential: .token(try stage.token("alice", life: 2)),
-            policy: .quick
-        ) { _ in .token(fresh) }
+        let short = try stage.token("alice", life: 2)
+        let fresh = try stage.token("alice", life: 600, permissions: #"{"doc:1":"viewer"}"#)
+        let asked = Script.Counter()
+        let session = GateSession(url: stage.url, credential: .token(short), policy: .quick) { request in
+            guard case .expiring(let seconds?) = request, (0...2).contains(seconds) else {
+                throw Script.Unexpected("\(request)")
+            }
+            _ = asked.next()
+            return .token(fresh)
+        }
+        let silent = try await GateConnection.connect(to: stage.url, credential: .token(short))
         var expiries: [Double] = []
-        var isRefreshed = false
         for await event in session {
             switch event {
             case .connected(let welcome): expiries.append(welcome?.expiresAt ?? 0)
             case .message(let received):
-                if case .refreshed(let expires, _) = received.message {
-                    isRefreshed = true
-                    expiries.append(expires ?? 0)
-                }
+                guard case .refreshed(let expires, let permissions) = received.message else { continue }
+                #expect(permissions == ["doc:1": "viewer"])
+                expiries.append(expires ?? 0)
+                // The old token's end is over: the connection is there still.
+                #expect(await silent.end()?.code == 4401)
+                #expect(try await session.join("doc:1").role == "viewer")
+                session.close()
             default: break
             }
-            if expiries.count == 2 { session.close() }
         }
+        // One connection, one refresh.
         #expect(expiries.count == 2)
         #expect(expiries.last ?? 0 > (expiries.first ?? 0) + 100)
-        #expect(isRefreshed)
+        #expect(asked.next() == 1)
     }
 }
