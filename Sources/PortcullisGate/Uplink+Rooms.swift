@@ -147,12 +147,10 @@ extension Uplink {
         if !machine.hasTold(upTo: at) { perform(machine.readNow(now: now)) }
     }
 
-    /// A permit that was only published is heard: nobody hears what was said behind it before it is known what it changes.
+    /// A permit that was only published is heard: nobody hears what was said behind it before it is known what it changes. Also where the
+    /// room has no members here: somebody may be joining it.
     func permitHeard(_ event: Event, _ key: Identifier) {
-        guard case .permit(let permit) = event.decision, !rooms.interest.loops(of: permit.resource).isEmpty else {
-            return
-        }
-        rooms.permits.begin(key, on: permit.resource)
+        if case .permit(let permit) = event.decision { rooms.permits.begin(key, on: permit.resource) }
     }
 
     /// - Parameter place: where the log has it; nil: it changes nothing, or it was given up.

@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 
-from outside_kit import HERE, Pair, Redis, check, is_refused, open_client, running, section, until, write
+from outside_kit import HERE, Pair, Redis, check, is_refused, open_client, outcome, running, section, until, write
 
 README = os.path.join(HERE, "..", "..", "README.md")
 
@@ -306,6 +306,49 @@ async def members_permits(pair):
         check(what, not wrong, f"{len(wrong)} times, as {wrong[:2]}")
 
 
+async def joins_and_permits(pair):
+    """Who joins, or connects to, a resource while the role is taken away is not in there once that has happened."""
+    ways = {
+        "appended": lambda event: appended(pair, event),
+        "published": lambda event: ["PUBLISH", "portcullis:events", json.dumps(event)],
+    }
+    for way, command in ways.items():
+        wrong, ends = [], set()
+        for number in range(PERMIT_ROUNDS):
+            resource, user = f"join:{way}:{number}", f"nina-{way}-{number}"
+            editor = {resource: "editor"}
+            one, two = (pair.a, pair.b)[:: 1 if number % 2 else -1]
+            alice = await welcomed(two, "alice", f"/ws/{resource}", permissions=editor)
+            nina = await welcomed(one, user, permissions=editor)
+            token = two.sign(user, permissions=editor)
+
+            async def permit_now():
+                # Anywhere in the course of the others.
+                await asyncio.sleep(number % 12 / 4000)
+                await pair.pipeline([command(permit(user, resource, None))])
+
+            async def connect():
+                return await outcome(two, path=f"/ws/{resource}", token=token)
+
+            (status, bound), _, _ = await asyncio.gather(
+                connect(), nina.say(type="join", resource=resource, ref=number), permit_now()
+            )
+            until(lambda: pair.redis.do("HGET", f"portcullis:perm:{user}", resource) != "", "the permit is stored")
+            await pair.pipeline([["PUBLISH", f"portcullis:room:{resource}", json.dumps({"v": 1, "user": "u", "data": "secret"})]])
+            await alice.receive("message")
+            await fence(pair, user, number)
+            for client in [nina] + [bound] * (status == 101):
+                seen = told(await transcript(client, {"fence": number}))
+                ends.add(tuple(kind for kind, _ in seen))
+                if any(kind == "message" for kind, _ in seen):
+                    wrong.append((number, seen))
+            await closed(alice, nina, *[bound] * (status == 101))
+        what = f"a permit of null that is {way} while its user joins and connects, {PERMIT_ROUNDS} times: nothing is heard behind it"
+        check(what, not wrong, f"{len(wrong)} times, as {wrong[:2]}")
+        # Else nothing was tried.
+        check(f"{way}: some were let in before, and some were not", len(ends) > 1, ends)
+
+
 async def versions(pair):
     """What is older comes to nothing, however it comes."""
     resource, user = "doc:v", "vera"
@@ -488,7 +531,7 @@ async def live(folder):
         redis.start()
         pair = Pair(folder, redis, "")
         with running(pair.a, pair.b):
-            for part in (rooms, backends, backend_examples, permits, members_permits, versions, refreshes, sign_ins):
+            for part in (rooms, backends, backend_examples, permits, members_permits, joins_and_permits, versions, refreshes, sign_ins):
                 await section(part(pair))
             pair.stop()
     finally:
