@@ -63,6 +63,44 @@ import Testing
         #expect(parse(bytes) == expected)
     }
 
+    /// Reads as the gate does: what is asked for, in pieces as they come.
+    private func read(_ bytes: [UInt8], _ piece: (Int) -> Int) -> (verdict: ProxyHeader, taken: Int) {
+        var (taken, asked) = (0, ProxyHeader.fixedLength)
+        while taken < bytes.count {
+            taken = min(bytes.count, taken + piece(asked))
+            guard case .incomplete(let more) = parse(bytes[..<taken]) else { break }
+            asked = more
+        }
+        return (parse(bytes[..<taken]), taken)
+    }
+
+    /// Good headers and broken ones, with TLS behind them: any cut gives the same verdict, and takes no byte that is not the header's.
+    @Test func noCutChangesTheVerdict() {
+        var random = SeededGenerator(seed: 9)
+        var (taken, refused) = (0, 0)
+        for _ in 0..<3000 {
+            let header = Self.whole[Int.random(in: 0..<Self.whole.count, using: &random)].0
+            var bytes = header + [0x16, 3, 1, 2, 0]
+            if Bool.random(using: &random) {
+                bytes[Int.random(in: 0..<min(header.count, 40), using: &random)] = .random(
+                    in: .min ... .max,
+                    using: &random
+                )
+            }
+            let whole = read(bytes) { $0 }
+            let cut = read(bytes) { Int.random(in: 1...$0, using: &random) }
+            let single = read(bytes) { _ in 1 }
+            switch whole.verdict {
+            case .refused: refused += 1
+            default:
+                taken += 1
+                #expect(cut.taken == whole.taken && single.taken == whole.taken)
+            }
+            if cut.verdict != whole.verdict || single.verdict != whole.verdict { Issue.record("\(bytes.prefix(60))") }
+        }
+        #expect(taken > 1000 && refused > 500)
+    }
+
     @Test func whatIsNoHeader() {
         let bad: [[UInt8]] = [
             Array("GET / HTTP/1.1\r\n".utf8), Array("PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n".utf8), [0x16, 3, 1],
