@@ -26,7 +26,7 @@ static const int portcullis_key_pair = EVP_PKEY_KEYPAIR;
 static const int portcullis_public_key = EVP_PKEY_PUBLIC_KEY;
 
 // Macros too: what every TLS context here has. A write may be taken in part and tried again from another place; buffers that hold nothing
-// are given back; nothing is compressed, renegotiated or resumed.
+// are given back; nothing is compressed or renegotiated, and sessions are resumed by tickets alone: there is no cache of them.
 static inline int portcullis_tls_set_up(SSL_CTX *context) {
     SSL_CTX_set_mode(
         context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);

@@ -108,7 +108,8 @@ final class GateLoop {
         presence = configuration.presence ? LoopPresence() : nil
         mailbox = shared.mailboxes[index]
         engine = try Engine(waker: mailbox.waker, listener: listener, tls: configuration.tls)
-        engine.securesLater = configuration.proxyProtocol != .none
+        // Who connects is looked at first (Proxies.swift).
+        engine.securesLater = true
         engine.serve(until: .min)
         keysInForce = shared.keysAtStart
         verifier = TokenVerifier(keysInForce.policy)
@@ -363,7 +364,7 @@ extension GateLoop: EngineDelegate {
         connectionCount += 1
         shared.connections.add(1, ordering: .relaxed)
         wheel.set(stream.slot, at: now + configuration.handshake)
-        beginProxied(stream)
+        begin(stream)
         lookAtCapacity()
     }
 

@@ -39,9 +39,7 @@ struct Live {
     var isOfSession = false
     /// Whether its user must sign in anew (``Demand``).
     var hasDemand = false
-    private var hasAddress = false
-    /// Whether it counts among the connections of its address.
-    var isCounted = false
+    private var ofAddress = AddressFlags()
     /// Whether it holds one of its user's places (UserCap.swift).
     var holdsPlace = false
     /// How many seconds before the end of its credential it is told so; 0: it has been, or nothing is to be told.
@@ -72,10 +70,35 @@ struct Live {
         set { end = newValue ?? Self.noEnd }
     }
 
+    /// What is so of it and its address.
+    private struct AddressFlags: OptionSet {
+        let rawValue: UInt8
+
+        static let isKnown = AddressFlags(rawValue: 1)
+        static let isEntered = AddressFlags(rawValue: 2)
+        static let isCounted = AddressFlags(rawValue: 4)
+    }
+
+    private mutating func set(_ flag: AddressFlags, _ isSo: Bool) {
+        if isSo { ofAddress.insert(flag) } else { ofAddress.remove(flag) }
+    }
+
+    /// Whether its handshake is counted under its address.
+    var isEntered: Bool {
+        get { ofAddress.contains(.isEntered) }
+        set { set(.isEntered, newValue) }
+    }
+
+    /// Whether it counts among the connections of its address.
+    var isCounted: Bool {
+        get { ofAddress.contains(.isCounted) }
+        set { set(.isCounted, newValue) }
+    }
+
     var address: IPAddress? {
-        get { hasAddress ? IPAddress(high: addressHigh, low: addressLow) : nil }
+        get { ofAddress.contains(.isKnown) ? IPAddress(high: addressHigh, low: addressLow) : nil }
         set {
-            hasAddress = newValue != nil
+            set(.isKnown, newValue != nil)
             addressHigh = newValue?.high ?? 0
             addressLow = newValue?.low ?? 0
         }

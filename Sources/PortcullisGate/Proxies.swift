@@ -15,20 +15,19 @@ public enum ProxyProtocol: String, CaseIterable, Sendable {
 extension GateLoop {
     // MARK: - Before the first byte
 
-    /// A connection is accepted: from a trusted peer a header comes first.
-    func beginProxied(_ stream: StreamID) {
-        guard configuration.proxyProtocol == .v2 else { return }
-        if configuration.forwarding.trusts(lives[Int(stream.slot)].address) {
+    /// A connection is accepted: from a trusted peer a header comes first, where it is to send one.
+    func begin(_ stream: StreamID) {
+        if configuration.proxyProtocol == .v2, configuration.forwarding.trusts(lives[Int(stream.slot)].address) {
             proxyHeaders[stream.slot] = []
             engine.limitReading(stream, to: ProxyHeader.fixedLength)
         } else {
-            // The engine waits to be told where TLS begins: here, at once.
             secure(stream)
         }
     }
 
+    /// TLS begins here, where that is spoken: now it is known whom it would be paid for, unless the request is to say so.
     private func secure(_ stream: StreamID) {
-        guard configuration.tls != nil, !engine.beginSecuring(stream) else { return }
+        guard configuration.tls != nil, !turnAway(stream), !engine.beginSecuring(stream) else { return }
         shared.report(.acceptFailed("memory has run out"))
         engine.close(stream)
     }

@@ -18,14 +18,20 @@ extension GateLoop {
         return configuration.throttle.source(lives[slot].address)
     }
 
-    /// Counts a handshake whose head has come; what it is refused with where its source has had its share.
+    /// Counts a handshake, once its source is known and before anything is paid for it; what it is refused with where its source has had
+    /// its share. One that was counted before TLS is not counted again with its head: only the failures that came between are asked for.
     func throttled(_ stream: StreamID) -> Held? {
         let slot = Int(stream.slot)
         guard let source = source(slot) else { return nil }
-        let now = now
-        switch shared.throttle.withLock({ $0.enter(source, now: now) }) {
+        let (now, isEntered) = (now, lives[slot].isEntered)
+        let verdict = shared.throttle.withLock {
+            guard isEntered else { return $0.enter(source, now: now) }
+            return $0.waitAfterFailures(source, now: now).map { .rateLimited(retryAfter: $0) } ?? .admitted
+        }
+        switch verdict {
         case .admitted:
-            lives[slot].isCounted = configuration.throttle.connections > 0
+            if !isEntered { lives[slot].isCounted = configuration.throttle.connections > 0 }
+            lives[slot].isEntered = true
             return nil
         case .rateLimited(let wait):
             let refusal = Refusal(.rateLimited, "too many handshakes or failures of one address")
@@ -34,6 +40,16 @@ extension GateLoop {
             let refusal = Refusal(.tooManyConnections, "limits.connections_per_address is reached")
             return Held(refusal: refusal, retryAfter: nil)
         }
+    }
+
+    /// Before TLS: a source that has had its share is turned away without a word, for an answer would have to be paid for with a TLS
+    /// handshake.
+    func turnAway(_ stream: StreamID) -> Bool {
+        guard let held = throttled(stream) else { return false }
+        shared.report(.refused(report(stream, nil), held.refusal))
+        lives[Int(stream.slot)].phase = .closing
+        engine.close(stream)
+        return true
     }
 
     func countFailure(_ stream: StreamID, _ outcome: Outcome) {

@@ -134,6 +134,27 @@ import Testing
         #expect(refusals(test).last?.detail.contains("PROXY") == true)
     }
 
+    /// The header's address is asked about before TLS is paid for.
+    @Test func theHeadersAddressIsTurnedAwayBeforeTLS() throws {
+        let certificates = try Certificates()
+        let context = try certificates.server()
+        let test = try gate {
+            $0.tls = context
+            $0.proxyProtocol = .v2
+            $0.throttle.failuresPerMinute = 2
+        }
+        let client = try certificates.client("redis.test")
+        let bad = header([198, 51, 100, 4])
+        for _ in 0..<2 {
+            let peer = try WebSocketPeer(test.gate.endpoint, headers: [Self.bad], securedBy: client, preamble: bad)
+            #expect(peer.status == 401)
+        }
+        #expect(throws: (any Error).self) { try connect(test, "alice", preamble: bad, securedBy: client) }
+        #expect(refusals(test).last?.outcome == .rateLimited)
+        let other = try connect(test, "alice", preamble: header([198, 51, 100, 5]), securedBy: client)
+        #expect(other.status == 101)
+    }
+
     @Test func aTrustedPeerMustSendItAndAStrangerMustNot() throws {
         let test = try gate { $0.proxyProtocol = .v2 }
         #expect(throws: (any Error).self) { try connect(test, "alice") }

@@ -167,8 +167,54 @@ import Testing
         }
         try test.wait("all are reported") { refusals(test).count == 3 }
         #expect(refusals(test).allSatisfy { $0.outcome == .badRequest && $0.detail.contains("no TLS") })
-        // They count as failures of their address.
-        #expect(try connect(test, "alice", raw: true).status == 429)
+        // They count as failures of their address, for which no more TLS is paid.
+        #expect(throws: SocketError.self) { try connect(test, "alice", raw: true) }
+        try test.wait("it is reported") { refusals(test).last?.outcome == .rateLimited }
+    }
+
+    /// Who is over a limit is turned away before TLS, and who is in TLS counts, though no head has come.
+    @Test func theLimitsOfAnAddressAreAskedBeforeTLS() throws {
+        let test = try gate { $0.throttle.connections = 2 }
+        let first = try connect(test, "alice", raw: true)
+        try #require(first.status == 101)
+        do {
+            let silent = try BlockingSocket(test.gate.endpoint, timeout: 10_000, securedBy: try certificates.client())
+            // Not even to who speaks no TLS is anything said.
+            let third = try BlockingSocket(test.gate.endpoint, timeout: 10_000)
+            #expect(try third.read().isEmpty)
+            #expect(throws: SocketError.self) { try connect(test, "bob") }
+            #expect(refusals(test).map(\.outcome) == [.tooManyConnections, .tooManyConnections])
+            try silent.write([0x47])
+        }
+        try test.wait("there is a place again") { (try? connect(test, "bob", raw: true).status) == 101 }
+    }
+
+    /// A handshake is counted once, though it is asked about before TLS and again with its head; failures that came between count.
+    @Test func aHandshakeIsCountedOnce() throws {
+        let test = try gate {
+            $0.throttle.failuresPerMinute = 2
+            $0.throttle.connections = 3
+        }
+        let client = try certificates.client()
+        let early = try BlockingSocket(test.gate.endpoint, timeout: 10_000, securedBy: client)
+        for _ in 0..<2 {
+            let bad = try WebSocketPeer(test.gate.endpoint, headers: ["Authorization: Bearer x.y.z"], securedBy: client)
+            #expect(bad.status == 401)
+        }
+        try early.write(Array("GET /ws HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
+        #expect(String(decoding: try early.read(), as: UTF8.self).hasPrefix("HTTP/1.1 429"))
+    }
+
+    /// A session is resumed by a ticket, on whichever loop; with another certificate none is.
+    @Test(arguments: ["-tls1_2", "-tls1_3"]) func sessionsAreResumed(_ version: String) throws {
+        let test = try gate()
+        let file = certificates.folder.appending(path: "session").path
+        #expect(try client(test, "\(version) -sess_out \(file)").contains("New, TLS"))
+        for _ in 0..<4 { #expect(try client(test, "\(version) -sess_in \(file)").contains("Reused, TLS")) }
+        var configuration = test.gate.shared.configuration
+        configuration.tls = try certificates.server()
+        test.gate.reload(configuration)
+        #expect(try client(test, "\(version) -sess_in \(file)").contains("New, TLS"))
     }
 
     @Test func tlsOnThePlainPort() throws {
