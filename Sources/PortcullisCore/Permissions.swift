@@ -40,6 +40,11 @@ public struct PermissionBook: Sendable {
 
     public init() {}
 
+    /// How many users' changes are known.
+    public var count: Int {
+        grants.count
+    }
+
     /// Takes up a change; false where it is not newer than what is known.
     public mutating func apply(_ user: Identifier, _ resource: Identifier, _ grant: Grant) -> Bool {
         if let known = grants[user]?[resource], known.version >= grant.version { return false }

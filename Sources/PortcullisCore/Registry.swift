@@ -23,6 +23,11 @@ public struct Registry: Sendable {
     /// How many connections are entered, in any state.
     public private(set) var count = 0
 
+    /// How many users, sessions and tokens have connections.
+    public var keyCount: Int {
+        users.keys + sessions.keys + tokens.keys
+    }
+
     public init() {}
 
     // MARK: - The life of an entry

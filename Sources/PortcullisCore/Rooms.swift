@@ -53,6 +53,11 @@ public struct Rooms: Sendable {
         byResource.count
     }
 
+    /// How many memberships there are in all of them.
+    public var membershipCount: Int {
+        nodes.count - freeNodes.count
+    }
+
     /// Makes a connection a member; one that is a member already gets the role anew.
     public mutating func join(_ slot: UInt32, _ resource: Identifier, role: Role, version: Int64) {
         while firstOfSlot.count <= Int(slot) { firstOfSlot.append(Self.none) }

@@ -14,7 +14,7 @@ struct SlotIndex: Sendable {
 
     private var links: [Link] = []
     private var heads: [UInt32] = Array(repeating: none, count: 16)
-    private var keys = 0
+    private(set) var keys = 0
 
     private var mask: Int {
         heads.count - 1

@@ -196,6 +196,7 @@ final class GateLoop {
             enterAgain(quietly: true)
         case .replaced(let connection): replaced(connection)
         case .keysReplaced(let keys): replaceKeys(keys)
+        case .count(let report): report(census)
         case .drain: beginDrain()
         case .ordered(let order): obey(order)
         case .asked(let question, let stream, let loop): uplink?.ask(question, stream, loop: loop)

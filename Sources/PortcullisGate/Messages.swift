@@ -33,6 +33,8 @@ enum LoopMessage: Sendable {
     case keysReplaced(KeysInForce)
     /// Close everybody and end.
     case drain
+    /// What the loop holds is to be counted (Census.swift).
+    case count(@Sendable ([String: Int]) -> Void)
     /// What whoever runs the gate wants of every loop.
     case ordered(LoopOrder)
     // To the first loop only.

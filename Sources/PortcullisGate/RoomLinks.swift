@@ -20,6 +20,10 @@ struct RoomLinks {
     private var links: [Identifier: Link] = [:]
     private var serial: UInt64 = 0
 
+    var count: Int {
+        links.count
+    }
+
     func stands(_ resource: Identifier) -> Bool {
         links[resource]?.stands ?? false
     }

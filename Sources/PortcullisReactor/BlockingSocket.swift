@@ -46,6 +46,17 @@ public final class BlockingSocket: Sendable {
         close(descriptor)
     }
 
+    /// When it is let go the connection is reset, not ended: what waits is thrown away.
+    package func resetAtClose() {
+        var now = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Ends writing, and goes on reading. TLS is not told.
+    package func endWriting() {
+        shutdown(descriptor, Int32(SHUT_WR))
+    }
+
     public func write(_ bytes: [UInt8]) throws(SocketError) {
         guard isSecured else { return try writePlain(bytes) }
         var written = 0

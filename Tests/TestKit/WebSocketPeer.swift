@@ -147,6 +147,11 @@ public final class WebSocketPeer {
         try socket.write(bytes)
     }
 
+    /// When it is let go its connection is reset, not ended.
+    public func resetAtClose() {
+        socket.resetAtClose()
+    }
+
     public func close(code: UInt16) throws {
         var frame: [UInt8] = []
         FrameWriter.appendClose(code: code, reason: [UInt8]().span, mask: 1, to: &frame)
