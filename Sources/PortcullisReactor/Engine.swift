@@ -104,9 +104,7 @@ public final class Engine {
     var isShort = false
     var retryAcceptAt: Int64 = 0
     var isPaused = false
-    /// For links, kept from the first on. Nobody is accepted while it is spent.
     private var reserve = Reserve()
-    private var hasLinks = false
 
     var slots: [Slot] = []
     var free: [UInt32] = []
@@ -163,8 +161,8 @@ public final class Engine {
                 linkCount = wait(links, &linkEvents, 0)
             }
             if isShort, Clock.boot() >= retryAcceptAt {
-                if hasLinks { reserve.fill() }
-                isShort = hasLinks && !reserve.isKept
+                reserve.tend()
+                isShort = !reserve.isWhole
                 if isShort { retryAcceptAt = Clock.boot() + Self.shortage } else { watchListener(true) }
             }
             // Before the mail is read: a message that is posted behind this wakes the next wait.
@@ -234,8 +232,12 @@ public final class Engine {
             let index = Int(stream.slot)
             delegate.gone(stream, reason)
             Glibc.close(slots[index].descriptor)
-            if isShort, hasLinks { reserve.fill() }
-            if !slots[index].isLink { clientCount -= 1 }
+            if slots[index].isLink {
+                reserve.linkClosed()
+            } else {
+                clientCount -= 1
+                if isShort { reserve.tend() }
+            }
             slots[index] = Slot(generation: slots[index].generation &+ 1)
             free.append(stream.slot)
         }
@@ -258,6 +260,7 @@ public final class Engine {
             slot = UInt32(slots.count)
             slots.append(Slot())
         }
+        if isLink { reserve.linkOpened() }
         let index = Int(slot)
         let stream = StreamID(slot: slot, generation: slots[index].generation)
         slots[index].descriptor = descriptor
@@ -292,10 +295,6 @@ public final class Engine {
     }
 
     private func openSocket(_ family: Int32) throws(SocketError) -> Int32 {
-        if !hasLinks {
-            hasLinks = true
-            reserve.fill()
-        }
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         var descriptor = socket(family, kind, 0)
         if descriptor < 0, errno == EMFILE || errno == ENFILE, reserve.spend() {
