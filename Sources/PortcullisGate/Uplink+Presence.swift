@@ -60,7 +60,10 @@ extension Uplink {
             presence.hasToldOfError = true
             shared.report(.presenceNotKept(String(error.prefix(80))))
         }
-        if change.asker != nil { tellMembers(change, PresenceScript.names(value)) }
+        let names = PresenceScript.names(value)
+        if change.asker != nil { tellMembers(change, names) }
+        // An error concerns the one room; an answer that does not fit its question, the whole link.
+        if case .entered = change.kind, names == nil, value.errorText == nil { _ = unfit(value) }
         writePresence()
     }
 

@@ -263,6 +263,29 @@ import Testing
         try expect(alice, "left", "bob")
     }
 
+    /// More than are asked at once, and than go in one turn: all of them, in the end.
+    @Test func manyAreEnteredAgainAndTakenOut() throws {
+        let (redis, one, two) = try pair(lease: .seconds(3))
+        let peers = try (0..<600).map { try two.connect("u\($0 % 500)", editor, path: "/ws/doc:1", raw: true) }
+        #expect(peers.allSatisfy { $0.status == 101 })
+        try two.wait("all are in the room") { try size(redis) == 600 }
+        try redis.ask("FLUSHALL")
+        try two.wait("all are in the room again") { try size(redis) == 600 }
+        #expect(try size(redis, "present") == 500)
+        #expect(try redis.ask("HGETALL", "portcullis:hosts:doc:1").array?.last?.text == "600")
+        let (alice, seen) = try joined(one, "alice")
+        #expect(seen?.count == 501)
+        for peer in peers.prefix(400) { try peer.close(code: 1000) }
+        // Those of u100 to u399 have gone, and those of u0 to u99 have another connection.
+        var gone: Set<String> = []
+        while gone.count < 300 { gone.insert(try #require(try alice.receive(type: "left")["user"] as? String)) }
+        #expect(gone == Set((100..<400).map { "u\($0)" }))
+        two.gate.stop()
+        #expect(try size(redis) == 1 && size(redis, "present") == 1 && size(redis, "hosts") == 1)
+        while gone.count < 500 { gone.insert(try #require(try alice.receive(type: "left")["user"] as? String)) }
+        try expectSilence(redis, alice)
+    }
+
     /// A gate that can't follow Redis: its members are told nothing meanwhile, and `missed` behind it. The others take them for gone, and
     /// for back.
     @Test func aFrozenGateSaysMissed() throws {
