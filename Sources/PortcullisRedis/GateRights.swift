@@ -65,7 +65,8 @@ public enum GateRights {
             let (members, lease) = (keys.prefix + "members:" + trial, keys.instancePrefix + trial)
             lists += [
                 ["HGET", members, none], ["HSET", members, none, none, none], ["HDEL", members, trial],
-                ["HGETALL", members], ["HSCAN", members, "0", "COUNT", "1"], ["EXISTS", members], ["DEL", members],
+                ["HGETALL", members], ["HSCAN", members, "0", "COUNT", "1"], ["HLEN", members], ["HKEYS", members],
+                ["EXISTS", members], ["DEL", members],
                 ["PEXPIRE", members, none], ["EXISTS", lease], ["SET", lease, none, "PX", "0"], ["DEL", lease],
             ]
         }
