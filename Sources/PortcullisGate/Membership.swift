@@ -161,7 +161,7 @@ extension GateLoop {
         switch news {
         case .stands(let resource, let serial):
             guard let stood = roomLinks.stood(resource, serial: serial) else { return }
-            if stood.missed { deliver(.missed(resource), except: nil) }
+            if stood.missed { deliver(.missed(resource)) }
             for waiter in stood.waiting { goOn(waiter, resource) }
             releaseRoom(resource)
         case .unavailable(let resource, let serial, let isFull):

@@ -18,7 +18,8 @@ extension GateLoop {
         relay(slot, resource, kind == .text ? .text(payload) : .binary(payload))
     }
 
-    /// Gives a message to every other member, on every loop and every gate.
+    /// Gives a message to every other member, on every loop and every gate: by way of Redis, also to those of this gate. So it comes behind
+    /// each decision that was there before it was said, and the same way to all.
     func relay(_ slot: UInt32, _ resource: Identifier, _ content: RoomMessage.Content) {
         guard let identity = registry.identity(slot) else { return }
         let relayed = Relayed(
@@ -27,11 +28,6 @@ extension GateLoop {
             connection: connectionID(slot),
             content: content
         )
-        deliver(relayed, except: slot)
-        for (other, mailbox) in shared.mailboxes.enumerated() where other != index {
-            shared.relaying[other].bytes.add(relayed.weight, ordering: .relaxed)
-            mailbox.post(.relayed(relayed))
-        }
         let message = RoomMessage(
             node: Identifier(configuration.node),
             connection: relayed.connection,
@@ -39,15 +35,14 @@ extension GateLoop {
             content
         ).encode()
         shared.publishing.bytes.add(message.count, ordering: .relaxed)
-        order(.publish(resource, message))
+        order(.publish(relayed, message))
     }
 
-    /// Delivers to this loop's members. Each form is encoded once, and only where a member reads it.
-    func deliver(_ relayed: Relayed, except sender: UInt32?) {
+    /// Delivers to this loop's members, but for whom it came from or is about. Each form is encoded once, and only where a member reads it.
+    func deliver(_ relayed: Relayed) {
         notePresence(relayed)
         var members: [UInt32] = []
-        rooms.forEachMember(of: relayed.resource) { if $0.slot != sender { members.append($0.slot) } }
-        if relayed.content.isPresence { members.removeAll { connectionID($0) == relayed.connection } }
+        rooms.forEachMember(of: relayed.resource) { if !sent($0.slot, relayed) { members.append($0.slot) } }
         var rawFrame: [UInt8]?
         var messageFrame: [UInt8]?
         for slot in members {
@@ -61,6 +56,11 @@ extension GateLoop {
                 if !frame.isEmpty { push(slot, frame) }
             }
         }
+    }
+
+    private func sent(_ slot: UInt32, _ relayed: Relayed) -> Bool {
+        guard let connection = relayed.connection, connection.instance == shared.instance else { return false }
+        return connectionID(slot) == connection
     }
 
     /// Empty where there is nothing to say without `portcullis.v1`.

@@ -9,8 +9,9 @@ struct RoomDesk {
     var permits = PermitsUnderWay()
     /// What is to be written on the subscription link with the end of the turn.
     var output: [UInt8] = []
-    /// Rooms whose messages did not reach Redis, or may not have: the other gates are told when the link stands.
-    var unsent: Set<Identifier> = []
+    /// Rooms whose messages did not reach Redis, or may not have: the members are told when the link stands. Those of this gate only where
+    /// they may not have them either.
+    var unsent: [Identifier: Bool] = [:]
     /// Rooms of which messages were not given to a loop that can't follow: it is told when it can.
     var overfull: [Int: Set<Identifier>] = [:]
     var rejected = 0

@@ -72,6 +72,11 @@ struct RoomInterest {
         return room.owed == 0 ? room.loops : [:]
     }
 
+    /// Whether all that is published in a room from here on comes.
+    func stands(_ resource: Identifier) -> Bool {
+        rooms[resource].map { $0.owed == 0 && !$0.loops.isEmpty } ?? false
+    }
+
     /// The loops that a message is for.
     func loops(of resource: Identifier) -> [Int: UInt64] {
         rooms[resource]?.loops ?? [:]

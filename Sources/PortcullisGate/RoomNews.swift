@@ -8,8 +8,8 @@ enum RoomOrder: Sendable {
     case want(Identifier, serial: UInt64)
     /// It has neither any more.
     case release(Identifier)
-    /// A member's message, for other gates: written, but for its place in the log.
-    case publish(Identifier, [UInt8])
+    /// A member's message, and the same as it is written for Redis, but for its place in the log.
+    case publish(Relayed, [UInt8])
     /// Which role is stored of a user on a resource.
     case permission(user: Identifier, resource: Identifier, StreamID)
     /// Somebody is in a room, or no more.

@@ -102,10 +102,10 @@ extension GateLoop {
 
     // MARK: - Between loops
 
-    /// Whether another loop, or Redis, has so much to take that nothing more is taken for it: its clients' queues are bounded, and so is this.
+    /// Whether a loop, or Redis, has so much to take that nothing more is taken for it: its clients' queues are bounded, and so is this.
     var isCongested: Bool {
         if shared.publishing.bytes.load(ordering: .relaxed) > RelayGauge.most { return true }
-        return shared.relaying.contains { $0.loop != index && $0.bytes.load(ordering: .relaxed) > RelayGauge.most }
+        return shared.relaying.contains { $0.bytes.load(ordering: .relaxed) > RelayGauge.most }
     }
 
     /// Delivers what other loops have relayed, behind all decisions that have come.
@@ -113,7 +113,7 @@ extension GateLoop {
         guard !relayed.isEmpty else { return }
         let end = Clock.boot() + Self.messageShare
         while let message = relayed.popFirst() {
-            deliver(message, except: nil)
+            deliver(message)
             shared.relaying[index].bytes.subtract(message.weight, ordering: .relaxed)
             if Clock.boot() >= end { return }
         }
@@ -131,7 +131,7 @@ final class Unread {
     }
 }
 
-/// How much is on its way to a loop from the others.
+/// How much is on its way to a loop.
 final class RelayGauge: Sendable {
     let loop: Int
     let bytes = Atomic<Int>(0)

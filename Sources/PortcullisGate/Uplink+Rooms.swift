@@ -11,7 +11,7 @@ extension Uplink {
         case .want(let resource, let serial): want(resource, loop, serial)
         case .release(let resource):
             if rooms.interest.release(resource, loop: loop) { say("UNSUBSCRIBE", resource) }
-        case .publish(let resource, let message): publish(resource, message)
+        case .publish(let relayed, let message): publish(relayed, message)
         case .permission(let user, let resource, let stream): askMembership(user, resource, stream, loop: loop)
         case .presence(let change): changePresence(change)
         }
@@ -67,42 +67,54 @@ extension Uplink {
 
     // MARK: - Publishing
 
-    private func publish(_ resource: Identifier, _ message: [UInt8]) {
+    private func publish(_ relayed: Relayed, _ message: [UInt8]) {
         guard command.machine.isReady else {
             shared.publishing.bytes.subtract(message.count, ordering: .relaxed)
-            return notSent(resource)
+            deliver(relayed)
+            return notSent(relayed.resource, isMissedHere: false)
         }
-        let placed = RoomMessage.placed(message, at: machine.newestKnown)
-        let command = Command([Array("PUBLISH".utf8), keys.room(resource), placed])
-        pending.append(command, .published(resource, bytes: message.count))
+        // The members of this gate have it when it comes back; where it does not, they have it at once.
+        let comesBack =
+            subscription.machine.isReady && rooms.interest.isConnected && rooms.interest.stands(relayed.resource)
+        if !comesBack { deliver(relayed) }
+        send(relayed, message, isDelivered: !comesBack)
     }
 
-    func published(_ resource: Identifier, bytes: Int, _ value: RESPValue) {
+    private func send(_ relayed: Relayed, _ message: [UInt8], isDelivered: Bool) {
+        let placed = RoomMessage.placed(message, at: machine.newestKnown, isDelivered: isDelivered)
+        let command = Command([Array("PUBLISH".utf8), keys.room(relayed.resource), placed])
+        pending.append(command, .published(relayed, bytes: message.count))
+    }
+
+    func published(_ relayed: Relayed, bytes: Int, _ value: RESPValue) {
         shared.publishing.bytes.subtract(bytes, ordering: .relaxed)
-        if let error = value.errorText { shared.report(.roomNotPublished(String(error.prefix(80)))) }
+        guard let error = value.errorText else { return }
+        shared.report(.roomNotPublished(String(error.prefix(80))))
+        deliver(.missed(relayed.resource))
     }
 
     /// The link was lost before Redis answered.
-    func abandonPublished(_ resource: Identifier, bytes: Int) {
+    func abandonPublished(_ relayed: Relayed, bytes: Int) {
         shared.publishing.bytes.subtract(bytes, ordering: .relaxed)
-        notSent(resource)
+        notSent(relayed.resource, isMissedHere: true)
     }
 
-    private func notSent(_ resource: Identifier) {
-        guard rooms.unsent.count < RoomDesk.mostUnsent else { return }
-        rooms.unsent.insert(resource)
+    private func notSent(_ resource: Identifier, isMissedHere: Bool) {
+        guard rooms.unsent.count < RoomDesk.mostUnsent || rooms.unsent[resource] != nil else { return }
+        rooms.unsent[resource] = isMissedHere || rooms.unsent[resource] ?? false
     }
 
-    /// The command link stands again: members at other gates are told what they may have missed.
+    /// The command link stands again: members are told what they may have missed.
     func publishMissed() {
         let unsent = rooms.unsent
-        rooms.unsent = []
+        rooms.unsent = [:]
         let node = Identifier(configuration.node)
-        for resource in unsent {
+        for (resource, isMissedHere) in unsent {
+            if isMissedHere { deliver(.missed(resource)) }
             let connection = ConnectionID(instance: shared.instance, serial: 0)
             let message = RoomMessage(node: node, connection: connection, user: nil, .missed).encode()
             shared.publishing.bytes.add(message.count, ordering: .relaxed)
-            publish(resource, message)
+            send(.missed(resource), message, isDelivered: true)
         }
     }
 
@@ -114,9 +126,9 @@ extension Uplink {
         do throws(RoomMessageRejection) {
             guard let message = try RoomMessage.decode(payload, limit: rooms.limit, &rooms.json) else { return }
             if message.content.isPresence {
-                // Said by scripts: members of this gate hear it from here alone.
+                // Said by scripts.
                 guard configuration.presence else { return }
-            } else if let connection = message.connection, connection.instance == shared.instance,
+            } else if message.isDelivered, let connection = message.connection, connection.instance == shared.instance,
                 message.node == Identifier(configuration.node)
             {
                 // Members of this gate have it already.

@@ -42,6 +42,8 @@ public struct RoomMessage: Equatable, Sendable {
     public var user: Identifier?
     /// The place in the log up to which the sender knows: a receiver that is behind it reads the log first.
     public var at: LogPosition?
+    /// Whether the sender's gate has given it to its own members, so that only others' want it.
+    public var isDelivered = false
     public var content: Content
 
     public init(
@@ -81,9 +83,11 @@ public struct RoomMessage: Equatable, Sendable {
     }
 
     /// An encoded message without a place in the log, with one: it is written on one thread, and the place is known to another.
-    public static func placed(_ message: [UInt8], at position: LogPosition) -> [UInt8] {
+    /// - Parameter isDelivered: whether the members of this gate have it.
+    public static func placed(_ message: [UInt8], at position: LogPosition, isDelivered: Bool) -> [UInt8] {
         guard message.last == UInt8(ascii: "}") else { return message }
-        return message.dropLast() + Array(#","at":"\#(position)"}"#.utf8)
+        let tail = isDelivered ? #","at":"\#(position)","delivered":true}"# : #","at":"\#(position)"}"#
+        return message.dropLast() + Array(tail.utf8)
     }
 
     // MARK: - Reading
@@ -174,6 +178,7 @@ private struct RoomMessageReader {
             guard let position = LogPosition(text) else { throw .badField("at") }
             message.at = position
         }
+        if let node = member("delivered") { message.isDelivered = json.bool(node, in: bytes.span) ?? false }
         return message
     }
 

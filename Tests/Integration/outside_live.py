@@ -279,31 +279,32 @@ async def permits(pair):
 
 
 async def members_permits(pair):
-    """The same, said by a member on the other gate once the decision is out."""
+    """The same, said by a member once the decision is out: on the same gate, and on the other."""
     ways = {
         "appended": lambda event: appended(pair, event),
         "published": lambda event: ["PUBLISH", "portcullis:events", json.dumps(event)],
     }
     for way, command in ways.items():
-        wrong = []
-        for number in range(PERMIT_ROUNDS):
-            resource, user = f"said:{way}:{number}", f"oscar-{way}-{number}"
-            editor = {resource: "editor"}
-            alice = await welcomed(pair.a, "alice", f"/ws/{resource}", permissions=editor)
-            oscar = await welcomed(pair.b, user, permissions=editor)
-            await joined(oscar, resource)
-            await alice.say(type="publish", data="before")
-            first = await oscar.receive()
-            await pair.pipeline([command(permit(user, resource, None))])
-            await alice.say(type="publish", data="after")
-            seen = told([first, await oscar.receive(), await oscar.receive()])
-            await fence(pair, user, number)
-            seen += told(await transcript(oscar, {"fence": number}))
-            if not is_cut(seen, ("left", None)):
-                wrong.append((number, seen))
-            await closed(alice, oscar)
-        what = f"a member speaks once a permit of null is {way}, {PERMIT_ROUNDS} times: the other gate's former member does not hear it"
-        check(what, not wrong, f"{len(wrong)} times, as {wrong[:2]}")
+        for where, gate in (("same", pair.a), ("other", pair.b)):
+            wrong = []
+            for number in range(PERMIT_ROUNDS):
+                resource, user = f"said:{way}:{where}:{number}", f"oscar-{way}-{where}-{number}"
+                editor = {resource: "editor"}
+                alice = await welcomed(pair.a, "alice", f"/ws/{resource}", permissions=editor)
+                oscar = await welcomed(gate, user, permissions=editor)
+                await joined(oscar, resource)
+                await alice.say(type="publish", data="before")
+                first = await oscar.receive()
+                await pair.pipeline([command(permit(user, resource, None))])
+                await alice.say(type="publish", data="after")
+                seen = told([first, await oscar.receive(), await oscar.receive()])
+                await fence(pair, user, number)
+                seen += told(await transcript(oscar, {"fence": number}))
+                if not is_cut(seen, ("left", None)):
+                    wrong.append((number, seen))
+                await closed(alice, oscar)
+            what = f"a member speaks once a permit of null is {way}, {PERMIT_ROUNDS} times: a former member on the {where} gate hears nothing"
+            check(what, not wrong, f"{len(wrong)} times, as {wrong[:2]}")
 
 
 async def joins_and_permits(pair):

@@ -59,10 +59,13 @@ import Testing
     @Test func thePlaceInTheLogIsAddedBehind() throws {
         let at = LogPosition(milliseconds: 5, sequence: 0)
         for (message, _) in Self.messages where message.at == nil {
-            let placed = RoomMessage.placed(message.encode(), at: at)
-            var expected = message
-            expected.at = at
-            #expect(try decode(String(decoding: placed, as: UTF8.self)) == expected)
+            for isDelivered in [false, true] {
+                let placed = RoomMessage.placed(message.encode(), at: at, isDelivered: isDelivered)
+                var expected = message
+                expected.at = at
+                expected.isDelivered = isDelivered
+                #expect(try decode(String(decoding: placed, as: UTF8.self)) == expected)
+            }
         }
     }
 
