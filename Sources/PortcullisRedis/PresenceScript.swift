@@ -55,7 +55,8 @@ public enum PresenceScript {
         end
         """
 
-    /// Renews the gate's own lease first: nobody drops what it says it holds.
+    /// Renews the gate's own lease first: nobody drops what it says it holds. Of a large gate that is gone a slice is dropped at a time: Redis
+    /// does nothing else meanwhile.
     private static let care = """
         redis.call('SET', KEYS[4], ARGV[2], 'PX', ARGV[4])
         if redis.call('EXISTS', members) == 0 then
@@ -68,10 +69,17 @@ public enum PresenceScript {
           end
           if areDead then
             list = redis.call('HGETALL', members)
+            local slice = 256
             for at = 1, #list, 2 do
-              if dead[parts(list[at])] then drop(list[at], list[at + 1]) end
+              if dead[parts(list[at])] then
+                drop(list[at], list[at + 1])
+                slice = slice - 1
+                if slice == 0 then break end
+              end
             end
-            for instance in pairs(dead) do redis.call('HDEL', hosts, instance) end
+            if slice > 0 then
+              for instance in pairs(dead) do redis.call('HDEL', hosts, instance) end
+            end
           end
         end
         """

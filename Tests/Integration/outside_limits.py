@@ -1,8 +1,10 @@
 """Limits and proxies, on one gate and on two on one Redis: rates, sizes, caps, whose address counts."""
 
 import asyncio
+import collections
 import json
 import os
+import resource
 import socket
 import struct
 import time
@@ -253,6 +255,32 @@ async def capacity(folder, redis):
         await client.close()
 
 
+async def descriptors(folder, redis):
+    """Clients hold every descriptor that the process may have, and more of them wait: the links to Redis come back all the same."""
+    gate = SecretGate(folder, redis, SECRET, "loops: 1\nguarantee:\n  lease: 1s\n")
+    with running(gate):
+        pid = gate.process.pid
+        before = await welcomed(gate, "before")
+        held = len(os.listdir(f"/proc/{pid}/fd"))
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (held + 4, hard))
+        waiting = [asyncio.create_task(outcome(gate, token=gate.sign("late"))) for _ in range(16)]
+        await asyncio.wait(waiting, timeout=0.5)
+        until(lambda: "accept" in read(gate.log), "the gate says that it can accept nobody")
+        for kind in ("pubsub", "normal"):
+            redis.do("CLIENT", "KILL", "TYPE", kind)
+        until(lambda: redis.do("PUBLISH", "portcullis:events", "{}") == "1", "the gate listens to Redis again")
+        gate.decide("notify", "--user", "before", "--data", "1")
+        seen = (await before.receive())["type"]
+        check("no descriptor is left: the links to Redis come back all the same", seen == "notice", seen)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        ends = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
+        seen = collections.Counter(status for status, _ in ends)
+        check("no descriptor is left: who waited is admitted when there are some", seen[101] > 0, seen)
+        for client in [before, *(client for status, client in ends if status == 101)]:
+            await client.close()
+
+
 # Proxies
 
 
@@ -387,7 +415,7 @@ async def limits(folder):
     redis = Redis(folder)
     try:
         redis.start()
-        for part in (rates, sizes, caps, capacity, forwarded, proxied):
+        for part in (rates, sizes, caps, capacity, descriptors, forwarded, proxied):
             home = os.path.join(folder, part.__name__)
             os.mkdir(home, 0o700)
             await section(part(home, redis))
