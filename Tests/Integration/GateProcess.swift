@@ -8,7 +8,7 @@ final class GateProcess {
     static let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         .appending(path: "portcullis").path
 
-    private let pid: pid_t
+    let pid: pid_t
     private let log: String
     private let config: String
     private let first: String
