@@ -84,7 +84,8 @@ import Testing
         let next = try second.connect("alice")
         _ = try oldest.receive(type: "welcome")
         _ = try next.receive(type: "welcome")
-        _ = try second.connect("alice").receive(type: "welcome")
+        let third = try second.connect("alice")
+        _ = try third.receive(type: "welcome")
         let closing = try oldest.receive(type: "closing")
         #expect(closing["code"] as? Int == 4409)
         #expect(closing["reason"] as? String == "replaced")
@@ -92,6 +93,8 @@ import Testing
         let newest = try first.connect("alice")
         _ = try newest.receive(type: "welcome")
         #expect(try next.receiveClose() == .close(4409, "replaced"))
+        // Had it gone meanwhile, its place would have been free.
+        withExtendedLifetime(third) {}
     }
 
     @Test func aGateThatEndsGivesItsPlacesBack() throws {
