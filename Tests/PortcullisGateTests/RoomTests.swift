@@ -334,6 +334,31 @@ import Testing
         #expect(try bob.receiveMessage()["data"] as? String == "found")
     }
 
+    /// Where a message can't come back the gate's own members have it at once, and nobody twice.
+    @Test func whatCannotComeBackIsHeardOnce() throws {
+        let redis = try RedisServer()
+        let proxy = try FaultProxy(to: redis.socket)
+        let one = try GateUnderTest(redis: redis, node: "one") { $0.redis = proxy.url }
+        let two = try GateUnderTest(redis: redis, node: "two")
+        let alice = try one.connect("alice", editor, path: "/ws/doc:1")
+        let here = try one.connect("here", viewer, path: "/ws/doc:1", raw: true)
+        let there = try two.connect("there", viewer, path: "/ws/doc:1", raw: true)
+        proxy.refuse(true)
+        proxy.cut(.subscription)
+        try one.wait("the subscription is lost") { try subscribers(redis) == 1 }
+        try one.wait("the gate knows") {
+            one.reports.all.contains { if case .redisLost = $0 { true } else { false } }
+        }
+        try alice.send(text: #"{"type":"publish","data":1}"#)
+        for peer in [here, there] { #expect(try peer.receive() == .text("1")) }
+        proxy.refuse(false)
+        try one.wait("the room is heard again") { try subscribers(redis) == 2 }
+        for number in 2..<50 {
+            try alice.send(text: #"{"type":"publish","data":\#(number)}"#)
+            for peer in [here, there] { #expect(try peer.receive() == .text("\(number)")) }
+        }
+    }
+
     @Test func aSlowMemberDoesNotSlowTheOthers() throws {
         let (_, one, two) = try pair { $0.sendQueue = 64 << 10 }
         let deaf = try two.connect("deaf", viewer, path: "/ws/doc:1", raw: true)
