@@ -12,6 +12,8 @@ struct RoomDesk {
     /// Rooms whose messages did not reach Redis, or may not have: the members are told when the link stands. Those of this gate only where
     /// they may not have them either.
     var unsent: [Identifier: Bool] = [:]
+    /// How many bytes of each room's messages went to Redis and have not come back.
+    var returning: [Identifier: Int] = [:]
     /// Rooms of which messages were not given to a loop that can't follow: it is told when it can.
     var overfull: [Int: Set<Identifier>] = [:]
     var rejected = 0

@@ -11,6 +11,7 @@ extension Uplink {
         case .want(let resource, let serial): want(resource, loop, serial)
         case .release(let resource):
             if rooms.interest.release(resource, loop: loop) { say("UNSUBSCRIBE", resource) }
+            if rooms.interest.loops(of: resource).isEmpty { forgetReturns(of: resource) }
         case .publish(let relayed, let message): publish(relayed, message)
         case .permission(let user, let resource, let stream): askMembership(user, resource, stream, loop: loop)
         case .presence(let change): changePresence(change)
@@ -49,6 +50,7 @@ extension Uplink {
     func roomsLost() {
         rooms.output = []
         rooms.interest.lost()
+        forgetAllReturns()
         shared.tellAll(.roomNews(.lost))
     }
 
@@ -83,12 +85,18 @@ extension Uplink {
     private func send(_ relayed: Relayed, _ message: [UInt8], isDelivered: Bool) {
         let placed = RoomMessage.placed(message, at: machine.newestKnown, isDelivered: isDelivered)
         let command = Command([Array("PUBLISH".utf8), keys.room(relayed.resource), placed])
-        pending.append(command, .published(relayed, bytes: message.count))
+        let returning = isDelivered ? 0 : placed.count
+        if returning > 0 {
+            rooms.returning[relayed.resource, default: 0] += returning
+            shared.publishing.bytes.add(returning, ordering: .relaxed)
+        }
+        pending.append(command, .published(relayed, bytes: message.count, returning: returning))
     }
 
-    func published(_ relayed: Relayed, bytes: Int, _ value: RESPValue) {
+    func published(_ relayed: Relayed, bytes: Int, returning: Int, _ value: RESPValue) {
         shared.publishing.bytes.subtract(bytes, ordering: .relaxed)
         guard let error = value.errorText else { return }
+        returned(relayed.resource, returning)
         shared.report(.roomNotPublished(String(error.prefix(80))))
         deliver(.missed(relayed.resource))
     }
@@ -96,7 +104,29 @@ extension Uplink {
     /// The link was lost before Redis answered.
     func abandonPublished(_ relayed: Relayed, bytes: Int) {
         shared.publishing.bytes.subtract(bytes, ordering: .relaxed)
+        // Whether it will come back nobody knows.
+        forgetReturns(of: relayed.resource)
         notSent(relayed.resource, isMissedHere: true)
+    }
+
+    // MARK: - On the way back
+
+    // What a member says counts as on its way until it has come back: Redis holds only so much for a subscriber that does not keep up.
+
+    private func returned(_ resource: Identifier, _ bytes: Int) {
+        guard let outstanding = rooms.returning[resource] else { return }
+        shared.publishing.bytes.subtract(min(bytes, outstanding), ordering: .relaxed)
+        rooms.returning[resource] = outstanding > bytes ? outstanding - bytes : nil
+    }
+
+    /// They come back no more, or are of no concern.
+    private func forgetReturns(of resource: Identifier) {
+        guard let outstanding = rooms.returning.removeValue(forKey: resource) else { return }
+        shared.publishing.bytes.subtract(outstanding, ordering: .relaxed)
+    }
+
+    private func forgetAllReturns() {
+        for resource in Array(rooms.returning.keys) { forgetReturns(of: resource) }
     }
 
     private func notSent(_ resource: Identifier, isMissedHere: Bool) {
@@ -125,19 +155,21 @@ extension Uplink {
         guard !rooms.interest.loops(of: resource).isEmpty else { return }
         do throws(RoomMessageRejection) {
             guard let message = try RoomMessage.decode(payload, limit: rooms.limit, &rooms.json) else { return }
+            let isOwn =
+                message.connection?.instance == shared.instance && message.node == Identifier(configuration.node)
             if message.content.isPresence {
                 // Said by scripts.
                 guard configuration.presence else { return }
-            } else if message.isDelivered, let connection = message.connection, connection.instance == shared.instance,
-                message.node == Identifier(configuration.node)
-            {
+            } else if isOwn {
                 // Members of this gate have it already.
-                return
+                if message.isDelivered { return }
+                returned(resource, payload.count)
             }
             // A place that the log can't have reached yet: nobody could wait for it.
             if let at = message.at, let latest, at > latest, at > machine.newestKnown { throw .badField("at") }
             take(message, resource)
         } catch {
+            returned(resource, payload.count)
             rooms.rejected += 1
             rooms.lastRejection = error
         }

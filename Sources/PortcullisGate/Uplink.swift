@@ -20,7 +20,7 @@ final class Uplink {
         case permission(StreamID, loop: Int)
         case ticket(StreamID, loop: Int)
         case membership(Identifier, StreamID, loop: Int)
-        case published(Relayed, bytes: Int)
+        case published(Relayed, bytes: Int, returning: Int)
         case place(StreamID, loop: Int)
         case placeChange(PlaceChange)
         case presence(PresenceChange)
@@ -345,7 +345,7 @@ final class Uplink {
             tell(loop, .answered(stream, .unavailable("Redis could not be asked to the end")))
         case .membership(let resource, let stream, let loop):
             membershipRead(resource, stream, loop, .unavailable("Redis could not be asked to the end"))
-        case .published(let relayed, let bytes): abandonPublished(relayed, bytes: bytes)
+        case .published(let relayed, let bytes, _): abandonPublished(relayed, bytes: bytes)
         case .refresh(let stream, let loop):
             tell(loop, .refreshAnswered(stream, .unavailable("Redis could not be asked to the end")))
         case .placeChange(let change): placeChanges.append(change)
@@ -473,7 +473,8 @@ final class Uplink {
         case .ticket(let stream, let loop): tell(loop, .answered(stream, text(value) { .ticket($0) }))
         case .membership(let resource, let stream, let loop):
             membershipRead(resource, stream, loop, text(value) { .permission($0) })
-        case .published(let relayed, let bytes): published(relayed, bytes: bytes, value)
+        case .published(let relayed, let bytes, let returning):
+            published(relayed, bytes: bytes, returning: returning, value)
         case .place(let stream, let loop): tell(loop, .answered(stream, placeRead(value)))
         case .placeChange: break
         case .presence(let change): presenceAnswered(change, value)
