@@ -177,7 +177,9 @@ final class GateLoop {
             vouched(sentAt)
             // What other loops relay may stand behind it: `missed` comes first.
             lookAtLease()
-        case .deaf(let deaf): lease.isDeaf = deaf
+        case .deaf(let deaf):
+            lease.isDeaf = deaf
+            if !deaf { hearsAgain() }
         case .answered(let stream, let answer): answered(stream, answer)
         case .refreshAnswered(let stream, let answer): refreshAnswered(stream, answer)
         // Decisions come first, and what they cut off is not delivered.

@@ -476,7 +476,7 @@ final class Uplink {
         case .published(let relayed, let bytes, let returning):
             published(relayed, bytes: bytes, returning: returning, value)
         case .place(let stream, let loop): tell(loop, .answered(stream, placeRead(value)))
-        case .placeChange: break
+        case .placeChange(let change): placeChanged(change, value)
         case .presence(let change): presenceAnswered(change, value)
         case .epoch: epoch = value.bytes
         // Read as they came, by ``take(_:_:)``.

@@ -89,9 +89,15 @@ extension GateLoop {
         }
     }
 
-    /// Redis may have lost the places of those who are live, or they were never taken: they are taken again, a slice a turn.
+    /// Redis may have lost the places of those who are live, or they were never taken, or one was taken away while the gate did not hear:
+    /// they are taken again, a slice a turn.
     func takePlacesAgain() {
         if configuration.userCap.connections > 0 { restoresPlacesFrom = 0 }
+    }
+
+    /// While the gate was deaf it may have been told that a connection was replaced.
+    func hearsAgain() {
+        if configuration.userCap.policy == .replace { takePlacesAgain() }
     }
 
     func restorePlaces() {
@@ -119,17 +125,28 @@ extension Uplink {
     }
 
     func askPlace(_ user: Identifier, _ connection: ConnectionID, _ cap: UserCap, _ stream: StreamID, loop: Int) {
-        let policy = configuration.appendPolicy
         let command = AdmissionScript.admit(
             user,
             connection,
             cap: cap.connections,
             policy: cap.policy,
             of: place,
-            longest: max(policy.longestSession, policy.longestToken),
+            longest: longestPlace,
             keys: keys
         )
         pending.append(command, .place(stream, loop: loop))
+    }
+
+    /// No credential lives longer.
+    private var longestPlace: Milliseconds {
+        max(configuration.appendPolicy.longestSession, configuration.appendPolicy.longestToken)
+    }
+
+    /// A change is made. Who could not take a place again has been replaced.
+    func placeChanged(_ change: PlaceChange, _ value: RESPValue) {
+        if change.kind == .restored, AdmissionScript.Answer(value) == .full {
+            shared.tellAll(.replaced(change.connection))
+        }
     }
 
     func placeRead(_ value: RESPValue) -> Answer {
@@ -152,6 +169,9 @@ extension Uplink {
     /// both kinds may be repeated.
     func writePlaceChanges() {
         guard command.machine.isReady, !placeChanges.isEmpty else { return }
+        let cap = loop.configuration.userCap
+        // Without a cap nobody is in anybody's place.
+        let policy = cap.connections > 0 ? cap.policy : .refuse
         let slice = placeChanges.prefix(Self.changesPerTurn)
         // A place without the lease would be taken away at once.
         if slice.contains(where: { $0.kind == .restored }) {
@@ -166,7 +186,10 @@ extension Uplink {
                         change.user,
                         change.connection,
                         admitted: shared.redisTime(),
+                        cap: cap.connections,
+                        policy: policy,
                         of: place,
+                        longest: longestPlace,
                         keys: keys
                     )
                 }

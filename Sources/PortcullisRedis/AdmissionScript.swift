@@ -101,20 +101,42 @@ public enum AdmissionScript {
         Command([Array("ZREM".utf8), keys.connections(of: user), member(connection, of: gate)])
     }
 
-    /// Puts a live connection back that Redis has lost, whatever the cap is: it was admitted.
+    /// What is held is counted only where the oldest makes room: there a place may have been taken without the gate having heard of it.
+    static let restoring = """
+        if redis.replicate_commands then redis.replicate_commands() end
+        local user, cap, member, names, held = KEYS[1], tonumber(ARGV[1]), ARGV[3], {}, 0
+        for _, other in ipairs(redis.call('ZRANGE', user, 0, -1)) do
+          if other == member then return 'admitted' end
+          local instance = string.match(other, '^(%x+)/') or ''
+          if names[instance] == nil then names[instance] = redis.call('GET', ARGV[5] .. instance) end
+          if names[instance] then held = held + 1 end
+        end
+        if ARGV[2] == 'replace' and held >= cap then return 'full' end
+        redis.call('ZADD', user, ARGV[4], member)
+        redis.call('PEXPIRE', user, ARGV[6])
+        return 'admitted'
+        """
+
+    /// Puts a live connection back that Redis has lost. It was admitted: where new ones are refused it has its place whatever the cap is;
+    /// where the oldest makes room it is ``Answer/full`` that it has been replaced, and the message was lost.
     /// - Parameter admitted: when, as far as it is known, by Redis' clock.
     public static func restore(
         _ user: Identifier,
         _ connection: ConnectionID,
         admitted: WallTime,
+        cap: Int,
+        policy: Policy,
         of gate: Gate,
+        longest: Milliseconds,
         keys: Keys
     ) -> Command {
         let score = String(admitted.milliseconds.multipliedClamped(by: 1000))
-        return Command([
-            Array("ZADD".utf8), keys.connections(of: user), Array("NX".utf8), Array(score.utf8),
-            member(connection, of: gate),
-        ])
+        let words: [[UInt8]] = [
+            Array("EVAL".utf8), Array(restoring.utf8), Array("1".utf8), keys.connections(of: user),
+            Array(String(max(1, cap)).utf8), Array(policy.rawValue.utf8), member(connection, of: gate),
+            Array(score.utf8), Array(keys.instancePrefix.utf8), Array(String(max(1, longest.count)).utf8),
+        ]
+        return Command(words)
     }
 
     /// The gate lives, and so its connections count.

@@ -97,6 +97,21 @@ import Testing
         withExtendedLifetime(third) {}
     }
 
+    @Test func aReplacementThatWasNotHeardIsMadeUpFor() throws {
+        let (first, second) = try pair(1, .replace)
+        let old = try first.connect("alice")
+        _ = try old.receive(type: "welcome")
+        // The place is taken away, and the gate is told nothing.
+        try first.redis.ask("DEL", "portcullis:user:alice")
+        let new = try second.connect("alice")
+        _ = try new.receive(type: "welcome")
+        try first.redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        #expect(try old.receiveClose() == .close(4409, "replaced"))
+        try new.send(raw: [0x89, 0x80, 0, 0, 0, 0])
+        #expect(try new.receive() == .pong)
+        #expect(try places(second, "alice") == 1)
+    }
+
     @Test func aGateThatEndsGivesItsPlacesBack() throws {
         let (first, second) = try pair(1)
         let peer = try first.connect("alice")

@@ -66,6 +66,25 @@ import Testing
         #expect((3_590_000...3_600_000).contains(try ask("PTTL", "t:user:alice").integer ?? 0))
     }
 
+    private func restore(
+        _ gate: AdmissionScript.Gate,
+        _ serial: UInt64,
+        cap: Int,
+        _ policy: AdmissionScript.Policy = .refuse
+    ) throws -> AdmissionScript.Answer? {
+        let command = AdmissionScript.restore(
+            "alice",
+            name(gate, serial),
+            admitted: WallTime(milliseconds: 1_700_000_000_000),
+            cap: cap,
+            policy: policy,
+            of: gate,
+            longest: .seconds(3600),
+            keys: keys
+        )
+        return AdmissionScript.Answer(try connection.ask(command))
+    }
+
     @Test func theOldestMakesRoomAndItsGateIsTold() throws {
         let listener = try BlockingConnection(server.url)
         _ = try listener.ask(Command("SUBSCRIBE", "t:ctl:one"))
@@ -98,18 +117,25 @@ import Testing
         #expect(try admit(first, 1, cap: 1) == .admitted)
         _ = try ask("FLUSHALL")
         _ = try connection.ask(AdmissionScript.renew(first, keys: keys))
-        for _ in 0..<2 {
-            let command = AdmissionScript.restore(
-                "alice",
-                name(first, 1),
-                admitted: WallTime(milliseconds: 1_700_000_000_000),
-                of: first,
-                keys: keys
-            )
-            _ = try connection.ask(command)
-        }
+        for _ in 0..<2 { #expect(try restore(first, 1, cap: 1) == .admitted) }
         #expect(try members() == [member(first, 1)])
+        #expect((3_590_000...3_600_000).contains(try ask("PTTL", "t:user:alice").integer ?? 0))
         #expect(try admit(second, 1, cap: 1) == .full)
+        // It was admitted: whatever the cap is by now.
+        #expect(try restore(first, 2, cap: 1) == .admitted)
+        #expect(try members() == [member(first, 1), member(first, 2)])
+    }
+
+    /// The message that said so was lost: who asks for the place again learns it.
+    @Test func whoWasReplacedDoesNotGetThePlaceBack() throws {
+        for serial in 1...2 { #expect(try admit(first, UInt64(serial), cap: 2, .replace) == .admitted) }
+        #expect(try admit(second, 9, cap: 2, .replace) == .admitted)
+        #expect(try restore(first, 1, cap: 2, .replace) == .full)
+        #expect(try restore(first, 2, cap: 2, .replace) == .admitted)
+        #expect(try members() == [member(first, 2), member(second, 9)])
+        // The places of a gate that is gone are free.
+        _ = try connection.ask(AdmissionScript.end(second, keys: keys))
+        #expect(try restore(first, 1, cap: 2, .replace) == .admitted)
     }
 
     @Test func theOrderIsThatOfTheAdmissions() throws {
