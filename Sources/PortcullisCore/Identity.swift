@@ -136,6 +136,14 @@ public final class Identity: Sendable {
         return mine.count == theirs.count && text[mine].elementsEqual(other.text[theirs])
     }
 
+    /// About as many bytes as it takes in memory.
+    public var footprint: Int {
+        var bytes = 112 + 32 + text.count
+        // The entry of the dictionary, and the array of the name.
+        for resource in permissions.keys { bytes += 64 + resource.bytes.count }
+        return bytes
+    }
+
     /// The hash of a field's bytes, equal to ``Identifier/hashValue`` of the same bytes.
     public func hash(_ field: Field) -> Int {
         var hasher = Hasher()

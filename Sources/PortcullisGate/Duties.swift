@@ -1,6 +1,7 @@
 import PortcullisCore
 import PortcullisReactor
 import PortcullisRedis
+import PortcullisTokens
 import PortcullisWire
 import Synchronization
 
@@ -33,6 +34,8 @@ extension Uplink {
         let (isReady, probe, unknown) = (loop.canVouch && !isFrozen && !loop.isDraining, lastProbe, unknownEvents)
         let connections = shared.connections.load(ordering: .relaxed)
         let unreadable = shared.unreadableForwards.load(ordering: .relaxed)
+        let hits = shared.verifiedTokens.hits.load(ordering: .relaxed)
+        let misses = shared.verifiedTokens.misses.load(ordering: .relaxed)
         shared.status.withLock { status in
             status.isReady = isReady
             status.staleness = staleness
@@ -41,6 +44,8 @@ extension Uplink {
             status.unknownEvents = unknown
             status.connections = connections
             status.unreadableForwards = unreadable
+            status.rememberedTokens = hits
+            status.unknownTokens = misses
         }
     }
 

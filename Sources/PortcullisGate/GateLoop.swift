@@ -112,7 +112,7 @@ final class GateLoop {
         engine.securesLater = true
         engine.serve(until: .min)
         keysInForce = shared.keysAtStart
-        verifier = TokenVerifier(keysInForce.policy)
+        verifier = keysInForce.verifier
         frameReader = FrameReader(.server, limits: configuration.messageLimits)
         firstFrameReader = FrameReader(.server, limits: .firstMessage(token: configuration.credentials.longestToken))
         cookieContext = configuration.sessions?.cookieKey.flatMap { try? HMACContext($0) }

@@ -86,6 +86,9 @@ public struct GateStatus: Equatable, Sendable {
     /// Requests of trusted proxies whose `X-Forwarded-For` could not be read.
     public var unreadableForwards = 0
     public var standing = 0
+    /// Tokens that were shown again and whose signature was not verified again, and tokens that were looked for among those in vain.
+    public var rememberedTokens = 0
+    public var unknownTokens = 0
 
     public init() {}
 }

@@ -1,6 +1,7 @@
 import PortcullisCore
 import PortcullisReactor
 import PortcullisRedis
+import PortcullisTokens
 import Synchronization
 
 /// What the loops of a gate share: the replica, each other's mailboxes, and the way out for reports.
@@ -13,6 +14,8 @@ final class GateShared: Sendable {
     /// The numbers of the keys. Held while a policy is posted, so that every loop gets two in the same order.
     let keyRegister: Mutex<KeyRegister>
     let keysAtStart: KeysInForce
+    /// How often a token was among those that are remembered.
+    let verifiedTokens: VerifiedTokenCounts
     /// One a process, changed before the loops are told. A handshake asks it under this lock, which is held for a look-up in memory.
     let standing: Mutex<StandingDecisions>
     let status = Mutex(GateStatus())
@@ -50,6 +53,7 @@ final class GateShared: Sendable {
         self.report = report
         var register = KeyRegister()
         keysAtStart = register.enter(configuration.tokens)
+        verifiedTokens = register.counts
         keyRegister = Mutex(register)
         throttle = Mutex(AddressThrottle(limits: configuration.throttle, capacity: configuration.throttleCapacity))
         standing = Mutex(

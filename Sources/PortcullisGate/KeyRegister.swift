@@ -13,6 +13,8 @@ struct KeyRegister {
     /// The keys of the policy that was entered last: as many as that has.
     private var entries: [Entry] = []
     private var last: UInt32 = 0
+    /// Of all policies that follow each other.
+    let counts = VerifiedTokenCounts()
 
     /// Takes in the next policy. A key that was there before, of the same issuer, keeps its number under whatever name.
     mutating func enter(_ policy: TokenPolicy) -> KeysInForce {
@@ -29,7 +31,11 @@ struct KeyRegister {
             )
         }
         entries = next
-        return KeysInForce(policy: policy, serials: serials)
+        return KeysInForce(
+            policy: policy,
+            serials: serials,
+            remembered: VerifiedTokens(for: policy, counts: counts)
+        )
     }
 
     private mutating func nextSerial() -> UInt32 {
@@ -46,11 +52,14 @@ struct KeysInForce: Sendable {
 
     let policy: TokenPolicy
     let serials: [[UInt32]]
+    /// What all loops have verified by this policy: it comes and goes with it.
+    let remembered: VerifiedTokens?
     private let all: Set<UInt32>
 
-    init(policy: TokenPolicy, serials: [[UInt32]]) {
+    init(policy: TokenPolicy, serials: [[UInt32]], remembered: VerifiedTokens?) {
         self.policy = policy
         self.serials = serials
+        self.remembered = remembered
         all = Set(serials.joined())
     }
 
@@ -60,6 +69,11 @@ struct KeysInForce: Sendable {
             return Self.none
         }
         return serials[token.issuer][token.keyIndex]
+    }
+
+    /// What verifies tokens by this policy, for one loop.
+    var verifier: TokenVerifier {
+        TokenVerifier(policy, remembering: remembered)
     }
 
     /// Whether a connection's key still counts.

@@ -23,7 +23,7 @@ extension GateLoop {
     /// closed where `keys.close_on_removal` says so.
     func replaceKeys(_ keys: KeysInForce) {
         keysInForce = keys
-        verifier = TokenVerifier(keys.policy)
+        verifier = keys.verifier
         var refused = 0
         var closed: [UInt32] = []
         for slot in lives.indices where !keys.covers(lives[slot].key) {

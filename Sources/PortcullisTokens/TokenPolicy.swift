@@ -15,6 +15,8 @@ public struct TokenPolicy: Sendable {
     public let roles: RoleOrder
     /// Whether identities carry the SHA-256 of their token, which costs as much again as verifying an HMAC.
     public let hashesTokens: Bool
+    /// How many verified tokens are remembered (``VerifiedTokens``); 0: none.
+    public let remembers: Int
 
     /// - Parameter leeway: what is beyond 0 to 60 s is cut.
     /// - Throws: where of several issuers one has no `iss`, or two have the same.
@@ -25,7 +27,8 @@ public struct TokenPolicy: Sendable {
         types: TokenTypes = .standard,
         maximumLength: Int = 8192,
         roles: RoleOrder = .standard,
-        hashesTokens: Bool = true
+        hashesTokens: Bool = true,
+        remembers: Int = 20_000
     ) throws(KeyError) {
         if issuers.count > 1 {
             var names = Set<Identifier>()
@@ -47,6 +50,7 @@ public struct TokenPolicy: Sendable {
         self.maximumLength = min(max(maximumLength, 1), 1 << 20)
         self.roles = roles
         self.hashesTokens = hashesTokens
+        self.remembers = max(0, remembers)
     }
 
     private init(_ policy: TokenPolicy, issuers: [TokenIssuer]) {
@@ -57,6 +61,7 @@ public struct TokenPolicy: Sendable {
         maximumLength = policy.maximumLength
         roles = policy.roles
         hashesTokens = policy.hashesTokens
+        remembers = policy.remembers
     }
 
     /// The same policy with other keys for the issuers whose keys come from one source.

@@ -3,7 +3,13 @@ import PortcullisWire
 
 extension TokenWork {
     /// Judges the claims of the token that was authenticated last, and whose payload was parsed.
-    func judge(_ token: Span<UInt8>, _ choice: Choice, _ now: WallTime) throws(Refusal) -> VerifiedToken {
+    /// - Parameter digest: SHA-256 of the token, where it was computed already.
+    func judge(
+        _ token: Span<UInt8>,
+        _ choice: Choice,
+        _ now: WallTime,
+        digest: [32 of UInt8]?
+    ) throws(Refusal) -> VerifiedToken {
         let bytes = payload.span.extracting(first: payloadCount)
         let claims = try Claims(payloadJSON, bytes, tables[choice.issuer])
         if let name = policy.issuers[choice.issuer].issuer, try !claims.isIssued(by: name, payloadJSON, bytes) {
@@ -12,20 +18,22 @@ extension TokenWork {
         guard try claims.isMeant(for: policy.issuers[choice.issuer].audiences, payloadJSON, bytes) else {
             throw Refusal(.wrongAudience, "The token is meant for another audience.")
         }
-        let (issued, expires) = try judgeTimes(claims, bytes, now)
+        let times = try times(claims, bytes)
+        try times.judge(by: policy, now)
         let authenticated = try claims.time(.authenticated, payloadJSON, bytes)
-        let ids = try ids(token, claims, bytes, choice.kid)
+        let ids = try ids(token, claims, bytes, choice.kid, digest)
         let version = claims.node(.version) ?? claims.node(.longVersion)
         return VerifiedToken(
             identity: ids.identity(
-                issued: issued,
-                expires: expires,
+                issued: times.issued,
+                expires: times.expires,
                 authenticated: authenticated,
                 permissions: claims.permissions(policy.roles, policy.issuers[choice.issuer].scopes, payloadJSON, bytes)
             ),
-            expires: expires,
+            expires: times.expires,
+            notBefore: times.notBefore,
             version: version.flatMap { payloadJSON.integer($0, in: bytes) },
-            key: policy.issuers[choice.issuer].keys.keys[choice.key],
+            key: key(of: choice),
             issuer: choice.issuer,
             keyIndex: choice.key
         )
@@ -36,7 +44,8 @@ extension TokenWork {
         _ token: Span<UInt8>,
         _ claims: Claims,
         _ bytes: Span<UInt8>,
-        _ kid: Identifier?
+        _ kid: Identifier?,
+        _ digest: [32 of UInt8]?
     ) throws(Refusal) -> IdentityText {
         var ids = IdentityText(
             capacity: claims.idBytes(payloadJSON) + (kid?.bytes.count ?? 0) + (policy.hashesTokens ? 64 : 0)
@@ -49,7 +58,13 @@ extension TokenWork {
         ids.end(.session)
         _ = try claims.add(.token, to: &ids, payloadJSON, bytes)
         ids.end(.token)
-        if policy.hashesTokens { ids.append(try TokenVerifier.hash(token)) }
+        if policy.hashesTokens {
+            if let digest {
+                ids.append(Identifier(bytes: Hexadecimal.encode(digest.span)))
+            } else {
+                ids.append(try TokenVerifier.hash(token))
+            }
+        }
         ids.end(.tokenHash)
         _ = try claims.add(.tenant, to: &ids, payloadJSON, bytes)
         ids.end(.tenant)
@@ -62,23 +77,14 @@ extension TokenWork {
         return ids
     }
 
-    private func judgeTimes(
-        _ claims: Claims,
-        _ bytes: Span<UInt8>,
-        _ now: WallTime
-    ) throws(Refusal) -> (issued: WallTime?, expires: WallTime) {
+    private func times(_ claims: Claims, _ bytes: Span<UInt8>) throws(Refusal) -> TokenTimes {
         guard let expires = try claims.time(.expires, payloadJSON, bytes) else {
             throw Refusal(.missingClaim, "The token names no end (`exp`).")
         }
-        let issued = try claims.time(.issuedAt, payloadJSON, bytes)
-        let notBefore = try claims.time(.notBefore, payloadJSON, bytes)
-        guard now < expires else { throw Refusal(.expired, "The token has expired.") }
-        let latest = now + policy.leeway
-        if let issued, latest < issued { throw Refusal(.notYetValid, "The token was issued in the future (`iat`).") }
-        if let notBefore, latest < notBefore { throw Refusal(.notYetValid, "The token is not valid yet (`nbf`).") }
-        guard expires.since(issued ?? now) <= policy.longestLife else {
-            throw Refusal(.lifeTooLong, "The token lives longer than is accepted.")
-        }
-        return (issued, expires)
+        return TokenTimes(
+            issued: try claims.time(.issuedAt, payloadJSON, bytes),
+            expires: expires,
+            notBefore: try claims.time(.notBefore, payloadJSON, bytes)
+        )
     }
 }

@@ -53,9 +53,19 @@ struct TokenWork {
         Array(payload.prefix(payloadCount))
     }
 
-    /// Judges shape, header, key and signature.
-    /// - Parameter parsesPayload: whether the payload is left parsed.
-    mutating func authenticate(_ token: Span<UInt8>, parsesPayload: Bool) throws(Refusal) -> Choice {
+    /// A token whose shape and header were judged, and that nobody has verified yet.
+    struct Reading {
+        let compact: CompactToken
+        let choice: Choice
+        /// Whether the header is the one that is kept.
+        let isKnown: Bool
+        /// How much of the buffers its payload and its signature take.
+        let payloadCount: Int
+        let signatureCount: Int
+    }
+
+    /// Judges shape and header, and finds the key that the token means.
+    mutating func read(_ token: Span<UInt8>) throws(Refusal) -> Reading {
         payloadCount = 0
         let compact = try CompactToken(token, maximumLength: policy.maximumLength)
         guard let count = Base64URL.decode(token.extracting(compact.payload), into: &payload) else {
@@ -66,22 +76,51 @@ struct TokenWork {
         }
         let text = token.extracting(compact.header)
         let isKnown = isKnown(text)
-        var choice = if isKnown, let known { known.choice } else { try choose(text, count) }
-        let context = try context(choice)
+        let choice = if isKnown, let known { known.choice } else { try choose(text, count) }
+        return Reading(
+            compact: compact,
+            choice: choice,
+            isKnown: isKnown,
+            payloadCount: count,
+            signatureCount: signatureCount
+        )
+    }
+
+    /// Judges the signature of the token that was read last.
+    /// - Parameter parsesPayload: whether the payload is left parsed.
+    mutating func authenticate(
+        _ token: Span<UInt8>,
+        _ reading: Reading,
+        parsesPayload: Bool
+    ) throws(Refusal) -> Choice {
+        let context = try context(reading.choice)
         let signature = signature
-        guard context.isValid(signature.span.extracting(first: signatureCount), of: token.extracting(compact.signed))
-        else { throw Refusal(.badSignature, "The token's signature is not valid.") }
-        if !isKnown {
+        let isValid = context.isValid(
+            signature.span.extracting(first: reading.signatureCount),
+            of: token.extracting(reading.compact.signed)
+        )
+        guard isValid else { throw Refusal(.badSignature, "The token's signature is not valid.") }
+        var choice = reading.choice
+        if !reading.isKnown {
             // Not before: a name may be long, and nobody has vouched for it.
             if let node = choice.kidNode {
                 let header = header
                 choice.kid = headerJSON.string(node, in: header.span)
             }
-            remember(text, choice)
+            remember(token.extracting(reading.compact.header), choice)
         }
-        if parsesPayload, policy.issuers.count == 1 { try parsePayload(count) }
-        payloadCount = count
+        if parsesPayload, policy.issuers.count == 1 { try parsePayload(reading.payloadCount) }
+        payloadCount = reading.payloadCount
         return choice
+    }
+
+    /// The token that was read last is one that was verified before.
+    mutating func knowAuthentic(_ reading: Reading) {
+        payloadCount = reading.payloadCount
+    }
+
+    func key(of choice: Choice) -> VerificationKey {
+        policy.issuers[choice.issuer].keys.keys[choice.key]
     }
 
     // MARK: - Header and key
@@ -167,7 +206,7 @@ struct TokenWork {
     private mutating func context(_ choice: Choice) throws(Refusal) -> KeyContext {
         if let context = contexts[choice.issuer][choice.key] { return context }
         do {
-            let context = try KeyContext(policy.issuers[choice.issuer].keys.keys[choice.key])
+            let context = try KeyContext(key(of: choice))
             contexts[choice.issuer][choice.key] = context
             return context
         } catch {

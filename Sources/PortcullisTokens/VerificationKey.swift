@@ -90,6 +90,11 @@ public final class VerificationKey: Sendable {
         self.material = .pair(key, scheme)
     }
 
+    /// Whether it is one of a pair: what it verifies was signed by another.
+    var isPair: Bool {
+        if case .pair = material { true } else { false }
+    }
+
     /// Whether two are the same key with the same algorithm, whatever they are called. Secrets are compared in constant time.
     public func isSameKey(as other: VerificationKey) -> Bool {
         guard algorithm == other.algorithm else { return false }

@@ -231,6 +231,7 @@ import Testing
             [
                 "resources.default_role": "commenter", "limits.message": "2KiB", "limits.handshake": "3s",
                 "path": "/live", "sessions.enabled": "false", "limits.connections": "10",
+                "tokens.cache": "7",
             ]
         )
         let tokens = try TokenKeys.policy(
@@ -243,6 +244,7 @@ import Testing
         #expect(gate.handshake == .seconds(3))
         #expect(gate.sessions == nil)
         #expect(gate.connections == 10)
+        #expect(gate.tokens.remembers == 7)
         let many = try self.settings(redis, ["limits.connections": "100000000"])
         #expect {
             try GateAssembly.configuration(many, redis: redis.url, tokens: tokens, version: "1")

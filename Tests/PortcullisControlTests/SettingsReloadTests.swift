@@ -11,7 +11,7 @@ import Testing
                 limits: {message: 2KiB, heartbeat: 1s, connections: 7}
                 origins: [https://a.example]
                 log: {level: debug, format: json}
-                tokens: {leeway: 1s, longest_life: 1h, secret_file: x}
+                tokens: {leeway: 1s, longest_life: 1h, secret_file: x, cache: 5}
                 tls: {certificates: {a: {certificate: c, key: k}}}
                 redis: {url: redis://127.0.0.1:1}
                 guarantee: {lease: 2s}
@@ -21,8 +21,8 @@ import Testing
         let taken = running.taking(new)
         #expect(
             taken.differences(from: running) == [
-                "limits.connections", "limits.heartbeat", "limits.message", "log.level", "origins", "tokens.leeway",
-                "tokens.secret_file",
+                "limits.connections", "limits.heartbeat", "limits.message", "log.level", "origins", "tokens.cache",
+                "tokens.leeway", "tokens.secret_file",
             ]
         )
         #expect(

@@ -41,7 +41,8 @@ public enum TokenKeys {
                 longestLife: tokens.longestLife.inMilliseconds,
                 types: TokenTypes(tokens.types.map(\.rawValue)),
                 maximumLength: settings.limits.token,
-                roles: roles
+                roles: roles,
+                remembers: tokens.cache
             )
             return LoadedTokens(policy: policy, fetched: fetched)
         } catch {

@@ -1,7 +1,7 @@
 /// Keys of the contract that this version does not act on yet. They are refused, not ignored: who sets one relies on it.
 enum UnsupportedSettings {
     private static let prefixes = [
-        "tokens.cache", "tls.client_ca", "admin_keys_file", "audit.", "anomalies.",
+        "tls.client_ca", "admin_keys_file", "audit.", "anomalies.",
     ]
 
     /// A sentence for the keys that are set and would do nothing.

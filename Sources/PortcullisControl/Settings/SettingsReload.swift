@@ -11,6 +11,7 @@ extension Settings {
         taken.tokens.issuers = new.tokens.issuers
         taken.tokens.leeway = new.tokens.leeway
         taken.tokens.types = new.tokens.types
+        taken.tokens.cache = new.tokens.cache
         // Whether there is TLS at all is a matter of the listener.
         if tls.certificates.isEmpty == new.tls.certificates.isEmpty {
             taken.tls.certificates = new.tls.certificates
