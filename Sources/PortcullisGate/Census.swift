@@ -25,6 +25,7 @@ extension GateLoop {
             "said at the thaw": held.count,
             "unread": unread.count,
             "unread in line": unreadOrder.count,
+            "to be verified": verifications.count,
             "paced": pacing.entries.count,
             "PROXY headers": proxyHeaders.count,
             "relayed": relayed.count,

@@ -50,7 +50,7 @@ extension GateLoop {
             let refusal = Refusal(.reauthenticationRequired, "a decision came during the handshake")
             refuse(stream(slot), refusal)
         case .live: place(demand, on: slot)
-        case .vacant, .head, .authenticating, .closing: break
+        case .vacant, .head, .authenticating, .verifying, .closing: break
         }
     }
 

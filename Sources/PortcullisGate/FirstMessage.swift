@@ -49,7 +49,7 @@ extension GateLoop {
         guard at < bytes.count, isCurrent(stream) else { return }
         let rest = bytes.extracting(at..<bytes.count)
         switch lives[slot].phase {
-        case .asking: keepEarly(stream, rest)
+        case .verifying, .asking: keepEarly(stream, rest)
         case .live: framesReceived(stream, rest)
         case .vacant, .head, .authenticating, .closing: break
         }
@@ -61,7 +61,7 @@ extension GateLoop {
             guard !isDraining else { throw Refusal(.draining, "the gate is shutting down") }
             guard canVouch else { throw Refusal(.cannotVouch, "the view of revocations is not confirmed") }
             pending.kind = .token
-            try presented(stream, pending.bytes.span, pending, try token(kind, payload))
+            try tokenShown(stream, pending.bytes.span, pending, try token(kind, payload))
         } catch {
             refuse(stream, error, pending)
         }

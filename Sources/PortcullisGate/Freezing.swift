@@ -135,7 +135,7 @@ extension GateLoop {
             case .live: condemn(stream.slot, Closing(.cannotVouch, retryAfter: jitteredRetry()))
             case .asking: refuse(stream, Refusal(.cannotVouch, "the view of revocations is not confirmed"))
             case .authenticating: refuse(stream, Refusal(.cannotVouch, "the view of revocations is not confirmed"))
-            case .head, .vacant, .closing: break
+            case .head, .verifying, .vacant, .closing: break
             }
         }
     }

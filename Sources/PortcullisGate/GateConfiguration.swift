@@ -57,6 +57,8 @@ public struct GateConfiguration: Sendable {
     public var headLimits: HeadLimits
     public var messageLimits: MessageLimits
     public var handshake: Milliseconds
+    /// What a turn of a loop spends on verifying tokens, in nanoseconds; who comes beyond it waits for the next.
+    public var verificationShare: Int64
     public var heartbeat: Milliseconds
     /// How long before its credential ends a connection is told so.
     public var expiryNotice: Milliseconds
@@ -117,6 +119,7 @@ public struct GateConfiguration: Sendable {
         self.headLimits = HeadLimits()
         self.messageLimits = MessageLimits()
         self.handshake = .seconds(5)
+        self.verificationShare = 1_000_000
         self.heartbeat = .seconds(25)
         self.expiryNotice = .seconds(30)
         self.sendQueue = 1 << 20

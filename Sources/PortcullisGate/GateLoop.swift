@@ -84,6 +84,8 @@ final class GateLoop {
     var unread: [UInt32: Unread] = [:]
     var unreadOrder = Backlog<StreamID>()
     var messagesEnd: Int64 = 0
+    /// Tokens that wait to be verified (Verifying.swift).
+    var verifications: VerificationLine
     var pacing = Pacing()
     /// What has come of the headers that proxies send first, by slot (Proxies.swift).
     var proxyHeaders: [UInt32: [UInt8]] = [:]
@@ -104,6 +106,7 @@ final class GateLoop {
         self.index = index
         self.shared = shared
         configuration = shared.configuration
+        verifications = VerificationLine(share: configuration.verificationShare)
         rooms = Rooms(notesEndings: configuration.presence)
         presence = configuration.presence ? LoopPresence() : nil
         mailbox = shared.mailboxes[index]
@@ -241,6 +244,7 @@ final class GateLoop {
         case .head where engine.isSecuring(stream): tlsTimedOut(stream)
         case .head: refuse(stream, Refusal(.handshakeTimeout, "the request head did not come in time"))
         case .authenticating: refuse(stream, Refusal(.authenticationTimeout, "the first message did not come in time"))
+        case .verifying: refuse(stream, Refusal(.atCapacity, "more tokens came than can be verified in time"))
         case .asking: refuse(stream, Refusal(.storeUnavailable, "Redis did not answer in time"))
         case .live: checkLife(slot)
         case .closing: engine.close(stream)
@@ -332,7 +336,7 @@ final class GateLoop {
             guard let stream = drainQueue.popLast(), isCurrent(stream) else { continue }
             switch lives[Int(stream.slot)].phase {
             case .live: condemn(stream.slot, Closing(.shuttingDown, retryAfter: jitteredRetry()))
-            case .authenticating, .asking: refuse(stream, Refusal(.draining, "the gate is shutting down"))
+            case .authenticating, .verifying, .asking: refuse(stream, Refusal(.draining, "the gate is shutting down"))
             case .head: engine.close(stream)
             case .vacant, .closing: break
             }
@@ -377,6 +381,7 @@ extension GateLoop: EngineDelegate {
         now = BootTime(nanoseconds: Clock.boot())
         lookAtLease()
         sweep()
+        beginVerifying()
         deliverRelayed()
         beginMessages()
     }
@@ -394,7 +399,7 @@ extension GateLoop: EngineDelegate {
         case .head where !proxyHeaders.isEmpty && proxyHeaders[stream.slot] != nil: proxyHeaderReceived(stream, bytes)
         case .head: headReceived(stream, bytes)
         case .authenticating: firstMessageReceived(stream, bytes)
-        case .asking: keepEarly(stream, bytes)
+        case .verifying, .asking: keepEarly(stream, bytes)
         case .live: framesReceived(stream, bytes)
         // Closing means stopping: read, so that the close frame is not destroyed by a reset, and thrown away.
         case .closing, .vacant: break
@@ -455,7 +460,8 @@ extension GateLoop: EngineDelegate {
     /// Whether a slice waits for the next turn.
     private var hasWorkLeft: Bool {
         !mail.isEmpty || !walks.isEmpty || !asks.isEmpty || !massCloses.isEmpty || !expelled.isEmpty || thawing != nil
-            || !relayed.isEmpty || restoresPlacesFrom != nil || presence?.entersFrom != nil
+            || !relayed.isEmpty || restoresPlacesFrom != nil || verifications.count > 0
+            || presence?.entersFrom != nil
     }
 
     /// Takes a connection out of the registry and its rooms: the one place where it leaves both.

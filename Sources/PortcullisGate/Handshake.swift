@@ -83,7 +83,7 @@ extension GateLoop {
         }
         guard canVouch else { throw Refusal(.cannotVouch, "the view of revocations is not confirmed") }
         switch credential {
-        case .token(let token, _): try presented(stream, bytes, pending, token)
+        case .token(let token, _): try tokenShown(stream, bytes, pending, token)
         case .session(let id): try askSession(stream, bytes, pending, id)
         case .signedSession(let id, let signature):
             try verifyCookie(id, signature)
@@ -184,8 +184,9 @@ extension GateLoop {
 
     func wait(_ stream: StreamID, _ bytes: Span<UInt8>, _ pending: PendingHandshake) {
         let slot = Int(stream.slot)
-        guard lives[slot].phase == .head || lives[slot].phase == .authenticating else { return }
-        if !pending.isUpgraded { pending.bytes = copy(bytes) }
+        guard [.head, .authenticating, .verifying].contains(lives[slot].phase) else { return }
+        // Who has waited for its share has them already.
+        if !pending.isUpgraded, lives[slot].phase != .verifying { pending.bytes = copy(bytes) }
         lives[slot].pending = pending
         lives[slot].phase = .asking
     }

@@ -6,6 +6,8 @@ import PortcullisTokens
 extension GateLoop {
     /// Judges a token, and tells where it names a key that may still come: the handshake itself is refused, and its client comes again.
     func verify(_ token: Span<UInt8>) throws(Refusal) -> VerifiedToken {
+        let start = Clock.boot()
+        defer { verifications.spend(Clock.boot() - start) }
         do throws(Refusal) {
             return try verifier.verify(token, now: wall)
         } catch {
@@ -32,7 +34,7 @@ extension GateLoop {
                 refuse(stream(UInt32(slot)), Refusal(.unknownKey, "the key was withdrawn during the handshake"))
                 refused += 1
             case .live where configuration.closesOnKeyRemoval: closed.append(UInt32(slot))
-            case .live, .head, .authenticating, .closing, .vacant: break
+            case .live, .head, .authenticating, .verifying, .closing, .vacant: break
             }
         }
         guard refused > 0 || !closed.isEmpty else { return }

@@ -6,10 +6,12 @@ struct Live {
     enum Phase: UInt8 {
         /// No connection in this slot.
         case vacant
-        /// The request head is awaited. Exits: asking, live, closing.
+        /// The request head is awaited. Exits: authenticating, verifying, asking, live, closing.
         case head
-        /// The opening is answered, and the credential is awaited as the first message. Exits: asking, live, closing.
+        /// The opening is answered, and the credential is awaited as the first message. Exits: verifying, asking, live, closing.
         case authenticating
+        /// The token waits to be verified (Verifying.swift). Exits: asking, live, closing.
+        case verifying
         /// Redis is asked about the credential or the permission. Exits: live, closing.
         case asking
         /// Exits: closing.
@@ -116,6 +118,8 @@ final class PendingHandshake {
     var origin = OriginPolicy.Verdict.absent
     var kind = CredentialKind.none
     var identity: Identity?
+    /// The token that waits to be verified.
+    var token: [UInt8]?
     /// The server session that it presents.
     var session: Identifier?
     /// When it was asked for.

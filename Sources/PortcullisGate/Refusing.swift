@@ -13,7 +13,9 @@ extension GateLoop {
         retryAfter: Milliseconds? = nil
     ) {
         let slot = Int(stream.slot)
-        guard isCurrent(stream), [.head, .authenticating, .asking].contains(lives[slot].phase) else { return }
+        guard isCurrent(stream), [.head, .authenticating, .verifying, .asking].contains(lives[slot].phase) else {
+            return
+        }
         let pending = known ?? lives[slot].pending
         let report = report(stream, pending)
         output.removeAll(keepingCapacity: true)

@@ -74,7 +74,7 @@ extension GateLoop {
         case .live: id = live.isOfSession ? registry.identity(slot)?[.session] : nil
         // Its answer may have come, or be on its way, from before what was lost.
         case .asking: id = live.pending?.session
-        case .vacant, .head, .authenticating, .closing: id = nil
+        case .vacant, .head, .authenticating, .verifying, .closing: id = nil
         }
         guard let id else { return }
         if policy.touches, lives[Int(slot)].wasUsed {

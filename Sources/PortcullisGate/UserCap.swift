@@ -85,7 +85,7 @@ extension GateLoop {
         switch lives[Int(slot)].phase {
         case .live: condemn(slot, Closing(.replaced))
         case .asking: refuse(stream(slot), Refusal(.replaced, "a newer connection of the user took the place"))
-        case .vacant, .head, .authenticating, .closing: break
+        case .vacant, .head, .authenticating, .verifying, .closing: break
         }
     }
 

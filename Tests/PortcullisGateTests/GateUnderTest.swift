@@ -24,9 +24,16 @@ final class GateUnderTest: Sendable {
 
     final class Reports: Sendable {
         private let list = Mutex<[GateReport]>([])
+        private let hook = Mutex<(@Sendable (GateReport) -> Void)?>(nil)
 
         func add(_ report: GateReport) {
             list.withLock { $0.append(report) }
+            hook.withLock { $0 }?(report)
+        }
+
+        /// Calls this with each report, on the thread of the loop that reports: what blocks there stops the loop.
+        func whenAdded(_ action: @escaping @Sendable (GateReport) -> Void) {
+            hook.withLock { $0 = action }
         }
 
         var all: [GateReport] {
