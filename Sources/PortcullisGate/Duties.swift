@@ -36,6 +36,7 @@ extension Uplink {
         let unreadable = shared.unreadableForwards.load(ordering: .relaxed)
         let hits = shared.verifiedTokens.hits.load(ordering: .relaxed)
         let misses = shared.verifiedTokens.misses.load(ordering: .relaxed)
+        let sessions = knownSessions.hits
         shared.status.withLock { status in
             status.isReady = isReady
             status.staleness = staleness
@@ -46,6 +47,7 @@ extension Uplink {
             status.unreadableForwards = unreadable
             status.rememberedTokens = hits
             status.unknownTokens = misses
+            status.knownSessions = sessions
         }
     }
 

@@ -31,7 +31,9 @@ extension Uplink {
             lastProbe = took
             // Behind all that it has proved to have come.
             if configuration.sessions != nil {
-                shared.tellAll(.sessionsProved(at: now + Milliseconds(-took.count - 1)))
+                let sentAt = now + Milliseconds(-took.count - 1)
+                knownSessions.proved(sentAt)
+                shared.tellAll(.sessionsProved(at: sentAt))
             }
         case .apply(let events, let isRead):
             shared.standing.withLock { standing in
@@ -45,10 +47,11 @@ extension Uplink {
             if sentinels == nil { hear() } else { awaitsMajority = true }
         case .becomeDeaf(let reason):
             awaitsMajority = false
+            knownSessions.forgetAll()
             shared.tellAll(.deaf(true))
             shared.report(.notVouching(reason))
         case .vouch(let sentAt): vouch(sentAt)
-        case .readSessions: if configuration.sessions != nil { shared.tellAll(.sessionsUncertain) }
+        case .readSessions: if configuration.sessions != nil { sessionsUncertain() }
         case .restore: restore()
         }
     }
@@ -85,7 +88,10 @@ extension Uplink {
     private func track() {
         guard let subscriberID else { return lost(.subscription, "Redis did not say the subscriber's id.") }
         pending.append(Command("CLIENT", "TRACKING", "ON", "REDIRECT", String(subscriberID), "OPTIN"), .tracking)
-        if configuration.sessions != nil { shared.tellAll(.sessionsUncertain) }
+        if configuration.sessions != nil {
+            knownSessions.forgetAll(isTracking: true)
+            shared.tellAll(.sessionsUncertain)
+        }
         askReplication()
         sentinels?.linksStand()
         shared.report(.redisReady)

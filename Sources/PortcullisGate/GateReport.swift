@@ -89,6 +89,8 @@ public struct GateStatus: Equatable, Sendable {
     /// Tokens that were shown again and whose signature was not verified again, and tokens that were looked for among those in vain.
     public var rememberedTokens = 0
     public var unknownTokens = 0
+    /// Handshakes whose session was not read for them, for it was known.
+    public var knownSessions = 0
 
     public init() {}
 }

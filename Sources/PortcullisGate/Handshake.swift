@@ -211,7 +211,10 @@ extension GateLoop {
             let bytes = pending.bytes
             switch answer {
             case .unavailable(let detail): throw Refusal(.storeUnavailable, detail)
-            case .session(let state): try sessionRead(stream, bytes.span, pending, state)
+            case .session(let state, let asOf):
+                // It may have been read for another handshake, before this one.
+                pending.sessionAsked = min(pending.sessionAsked, asOf)
+                try sessionRead(stream, bytes.span, pending, state)
             case .firstSeen(let time): try firstSeen(stream, bytes.span, pending, time)
             case .ticket(let value): try identified(stream, bytes.span, pending, try ticket(pending, value))
             case .token(let answer):

@@ -100,7 +100,8 @@ enum Question: Sendable {
 
 /// What Redis said.
 enum Answer: Sendable {
-    case session(SessionState)
+    /// - Parameter asOf: when Redis was asked for it, or before.
+    case session(SessionState, asOf: BootTime)
     case firstSeen(WallTime)
     case token(TokenCheck.Answer)
     case place(AdmissionScript.Answer)

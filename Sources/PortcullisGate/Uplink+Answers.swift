@@ -5,7 +5,8 @@ import PortcullisWire
 /// What Redis answered to the questions of handshakes and about sessions.
 extension Uplink {
     /// A value that cannot be read ends a session; a Redis that is loading or out of memory says nothing about it, and is asked again.
-    func watchedSessionRead(_ id: Identifier, _ value: RESPValue, sentAt: BootTime) {
+    func watchedSessionRead(_ read: SessionRead, _ value: RESPValue) {
+        let (id, sentAt, state) = (read.id, read.sentAt, sessionAnswered(read, value))
         // Redis 6 says in front that a script failed.
         if let error = value.errorText, !error.contains("WRONGTYPE ") {
             if sessionsFailing[id] != nil { return }
@@ -13,7 +14,7 @@ extension Uplink {
             sessionsFailing[id] = sentAt
         } else {
             if !sessionsFailing.isEmpty { sessionsFailing[id] = nil }
-            shared.tellAll(.sessionChanged(id, session(value), askedAt: sentAt))
+            shared.tellAll(.sessionChanged(id, state, askedAt: sentAt))
         }
     }
 

@@ -11,8 +11,8 @@ final class Uplink {
     enum Ask {
         case nothing
         case tracking
-        case session(Identifier, StreamID, loop: Int)
-        case watchedSession(Identifier, sentAt: BootTime)
+        case session(SessionRead, StreamID, loop: Int)
+        case watchedSession(SessionRead)
         case firstSeen(StreamID, loop: Int)
         case touch
         case token(StreamID, loop: Int)
@@ -106,6 +106,8 @@ final class Uplink {
 
     /// The ids behind keys that hold only their hash (`sessions.key`).
     var sessionKeys: SessionKeyBook
+    /// Sessions that need not be read for each handshake.
+    var knownSessions: KnownSessions
 
     /// Rooms (Uplink+Rooms.swift).
     var rooms: RoomDesk
@@ -134,6 +136,8 @@ final class Uplink {
         machine = VouchMachine(VouchTerms(lease: configuration.lease))
         rooms = RoomDesk(configuration)
         // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
+        let sweep = configuration.sessions?.sweep ?? configuration.lease
+        knownSessions = KnownSessions(.init(age: sweep, proof: configuration.lease))
         sessionKeys = SessionKeyBook(capacity: configuration.connections.multipliedClamped(by: 2))
         if case .sentinels(let addresses, let name) = configuration.redis.place {
             sentinels = SentinelWatch(self, addresses, name: name, lease: configuration.lease)
@@ -320,6 +324,7 @@ final class Uplink {
         switch kind {
         case .command:
             isWaitingForReplicas = false
+            knownSessions.linkLost()
             // They are read anew when the link stands, as all are.
             sessionsFailing = [:]
             sessionsToRead = []
@@ -333,12 +338,13 @@ final class Uplink {
         case .subscription:
             subscribed = 0
             subscriberID = nil
+            knownSessions.forgetAll(isTracking: false)
             perform(machine.subscriptionLost(reason))
             roomsLost()
         }
     }
 
-    private func abandon(_ ask: Ask) {
+    func abandon(_ ask: Ask) {
         switch ask {
         case .session(_, let stream, let loop), .firstSeen(let stream, let loop), .token(let stream, let loop),
             .permission(let stream, let loop), .ticket(let stream, let loop), .place(let stream, let loop):
@@ -390,7 +396,11 @@ final class Uplink {
             return tell(loop, question.answered(stream, .unavailable("too many questions wait for Redis")))
         }
         switch question {
-        case .session(let id): readSession(id, .session(id, stream, loop: loop))
+        case .session(let id):
+            if let known = knownSessions.find(id, now: now, wall: self.loop.wall) {
+                return tell(loop, .answered(stream, .session(known.state, asOf: known.readAt)))
+            }
+            readSession(id) { .session($0, stream, loop: loop) }
         case .permission(let user, let resource):
             let key = keys.permissions(of: user)
             pending.append(Command([Array("HGET".utf8), key, resource.bytes]), .permission(stream, loop: loop))
@@ -419,38 +429,6 @@ final class Uplink {
         tell(loop, .answered(stream, .unavailable("OpenSSL has no SHA-256")))
     }
 
-    /// A session is in use. Redis tells of the change, as of any other, and it is read again.
-    func touchSession(_ id: Identifier, least: Milliseconds?) {
-        guard command.machine.isReady, pending.count < Self.mostQuestions,
-            let key = configuration.sessions?.key.key(id), let life = keys.life(key)
-        else { return }
-        pending.append(Scripts.touch(key: key, life: life, least: least), .touch)
-    }
-
-    /// Reads a session that is held, so that its connections learn what it says now.
-    func readSession(_ id: Identifier) {
-        guard command.machine.isReady else { return }
-        readSession(id, .watchedSession(id, sentAt: now))
-    }
-
-    /// Reads under tracking: Redis itself tells when the key is changed, by whatever program.
-    private func readSession(_ id: Identifier, _ ask: Ask) {
-        guard let sessions = configuration.sessions else { return }
-        guard let key = sessions.key.key(id) else { return abandon(ask) }
-        if sessions.key.isHashed, !sessionKeys.note(key, id) { shared.tellAll(.sessionsUncertain) }
-        pending.append(Command("CLIENT", "CACHING", "YES"), .tracking)
-        pending.append(Scripts.readSession(key: key, isHash: sessions.codec.format == .hash), ask)
-    }
-
-    /// A handshake's session was read. Where its key was forgotten meanwhile, a change of it may have gone unseen: it is read again, and
-    /// what is told then comes behind this answer.
-    private func sessionRead(_ id: Identifier, _ value: RESPValue, _ stream: StreamID, loop: Int) {
-        tell(loop, .answered(stream, .session(session(value))))
-        guard let key = configuration.sessions?.key, key.isHashed, let bytes = key.key(id), sessionKeys[bytes] == nil
-        else { return }
-        readSession(id)
-    }
-
     private func answered(_ ask: Ask, _ value: RESPValue) {
         switch ask {
         case .nothing: break
@@ -463,8 +441,8 @@ final class Uplink {
         case .tracking:
             // Untracked sessions would outlive their end.
             if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
-        case .session(let id, let stream, let loop): sessionRead(id, value, stream, loop: loop)
-        case .watchedSession(let id, let sentAt): watchedSessionRead(id, value, sentAt: sentAt)
+        case .session(let read, let stream, let loop): sessionRead(read, value, stream, loop: loop)
+        case .watchedSession(let read): watchedSessionRead(read, value)
         case .firstSeen(let stream, let loop): tell(loop, .answered(stream, time(value)))
         case .touch: touched(value)
         case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))
