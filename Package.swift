@@ -109,8 +109,8 @@ let package = Package(
         .executableTarget(
             name: "PortcullisBench",
             dependencies: [
-                "CLinux", "PortcullisCore", "PortcullisGate", "PortcullisReactor", "PortcullisRedis",
-                "PortcullisTokens",
+                "CLinux", "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor",
+                "PortcullisRedis", "PortcullisTokens",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],

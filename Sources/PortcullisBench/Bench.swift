@@ -7,8 +7,9 @@ struct Bench: ParsableCommand {
         commandName: "portcullis-bench",
         abstract: "Measures a gate against the least that a gate can do on this kernel.",
         subcommands: [
-            AllCommand.self, HandshakeCommand.self, MemoryCommand.self, LatencyCommand.self, MassCommand.self,
-            ReplicaCommand.self, OpenCommand.self, FloorCommand.self, GateCommand.self, RedisCommand.self,
+            AllCommand.self, HandshakeCommand.self, GrowthCommand.self, MemoryCommand.self, IdleCommand.self,
+            LatencyCommand.self, MassCommand.self, FanoutCommand.self, SoakCommand.self, ReplicaCommand.self,
+            OpenCommand.self, FloorCommand.self, GateCommand.self, RedisCommand.self, StormCommand.self,
         ]
     )
 }

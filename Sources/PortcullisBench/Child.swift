@@ -80,7 +80,8 @@ final class Child {
 
     // MARK: - Pipes
 
-    private func readLine() throws -> String {
+    /// What it says next; empty where it has ended.
+    func readLine() throws -> String {
         var line: [UInt8] = []
         var byte: UInt8 = 0
         while Glibc.read(output, &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }

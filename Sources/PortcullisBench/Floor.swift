@@ -28,11 +28,16 @@ struct Floor {
     /// By descriptor: 0 free, 1 accepted, 2 answered.
     private var states: [UInt8]
     private var buffer = [UInt8](repeating: 0, count: 64 << 10)
+    /// No descriptor of a connection is greater.
+    private var greatest: Int32 = 0
     /// Whether the process ends with its standard input.
     let endsWithInput: Bool
+    /// Whether what one connection says is written to all others.
+    let broadcasts: Bool
 
-    init(port: UInt16, files: Int, endsWithInput: Bool) throws {
+    init(port: UInt16, files: Int, endsWithInput: Bool, broadcasts: Bool) throws {
         self.endsWithInput = endsWithInput
+        self.broadcasts = broadcasts
         states = Array(repeating: 0, count: files)
         set = epoll_create1(Int32(EPOLL_CLOEXEC))
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
@@ -92,6 +97,7 @@ struct Floor {
             guard descriptor >= 0, Int(descriptor) < states.count else { return }
             states[Int(descriptor)] = 1
             last = descriptor
+            greatest = max(greatest, descriptor)
             Sockets.watch(set, descriptor)
         }
     }
@@ -99,7 +105,10 @@ struct Floor {
     private mutating func read(_ descriptor: Int32) {
         let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
         if count > 0 {
-            guard states[Int(descriptor)] == 1 else { return }
+            guard states[Int(descriptor)] == 1 else {
+                if broadcasts { broadcast(count, from: descriptor) }
+                return
+            }
             states[Int(descriptor)] = 2
             write(descriptor, Self.answer)
         } else if count == 0 || errno != EAGAIN {
@@ -116,6 +125,16 @@ struct Floor {
     private func write(_ descriptor: Int32, _ bytes: [UInt8]) {
         // The pointer is used within the call only.
         _ = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+    }
+
+    private func broadcast(_ count: Int, from speaker: Int32) {
+        guard greatest >= 0 else { return }
+        // The pointer is used within the closure only, and the count is what was read into the buffer.
+        buffer.withUnsafeBytes { bytes in
+            for descriptor in 0...greatest where states[Int(descriptor)] == 2 && descriptor != speaker {
+                _ = send(descriptor, bytes.baseAddress, count, Int32(MSG_NOSIGNAL))
+            }
+        }
     }
 
     private mutating func passOn() {

@@ -17,10 +17,18 @@ struct FloorCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The unix socket of that Redis.", visibility: .hidden))
     var redisSocket: String?
 
+    @Flag(help: "Write what one connection says to all others.")
+    var broadcast = false
+
     func run() throws {
         try server.prepare()
         let files = Machine.raiseFileLimit()
-        var floor = try Floor(port: server.port(), files: files, endsWithInput: server.child)
+        var floor = try Floor(
+            port: server.port(),
+            files: files,
+            endsWithInput: server.child,
+            broadcasts: broadcast
+        )
         if let channel, let redisSocket {
             floor.relay(try RedisSocket.subscribed(redisSocket, to: channel))
         }

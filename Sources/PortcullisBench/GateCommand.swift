@@ -10,7 +10,7 @@ import PortcullisTokens
 struct GateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gate",
-        abstract: "A gate that admits tokens signed with the secret of a file."
+        abstract: "A gate that admits tokens that the key of a file verifies."
     )
 
     @OptionGroup var server: ServerOptions
@@ -19,7 +19,10 @@ struct GateCommand: ParsableCommand {
     var redis: String
 
     @Option(help: "The HMAC secret that signs tokens; a file that only its owner can read.")
-    var secretFile: String
+    var secretFile: String?
+
+    @Option(help: "The public key that verifies tokens, in PEM or as a JWK Set; in place of a secret.")
+    var keyFile: String?
 
     @Option(help: "How many loops the gate has.")
     var loops = 1
@@ -30,7 +33,7 @@ struct GateCommand: ParsableCommand {
     func run() throws {
         try server.prepare()
         _ = Machine.raiseFileLimit()
-        let tokens = try TokenPolicy(issuers: [TokenIssuer(keys: try KeySet.secretFile(secretFile))])
+        let tokens = try TokenPolicy(issuers: [TokenIssuer(keys: try keys())])
         var configuration = GateConfiguration(
             listen: .tcp(address: "127.0.0.1", port: try server.port()),
             loops: loops,
@@ -47,6 +50,14 @@ struct GateCommand: ParsableCommand {
         try awaitReady(gate)
         ServerOptions.announce("\(gate.endpoint)")
         waitForEnd()
+    }
+
+    private func keys() throws -> KeySet {
+        switch (secretFile, keyFile) {
+        case (let file?, nil): try KeySet.secretFile(file)
+        case (nil, let file?): try KeySet.keyFile(file)
+        default: throw ValidationError("A gate needs one of --secret-file and --key-file.")
+        }
     }
 
     private func awaitReady(_ gate: Gate) throws {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Glibc
 import Histogram
 import PortcullisRedis
@@ -7,6 +8,10 @@ import PortcullisRedis
 /// idle ones. Against a bare subscriber, which reads the message itself, and against a floor that passes it on.
 struct LatencyScenario {
     let session: Session
+    /// Handshakes that a reconnect storm begins in a second meanwhile; 0: there is none.
+    var storm = 0
+
+    private static let stormed = 2000
 
     private static let bareChannel = "bench:bare"
     private static let floorChannel = "bench:floor"
@@ -15,7 +20,10 @@ struct LatencyScenario {
         let floor = try session.startFloor(relaying: Self.floorChannel)
         let gate = try session.startGate()
         let client = try session.client()
-        _ = try client.open(try session.passports(session.connections), to: gate.port, window: session.window)
+        let returning = storm > 0 ? min(Self.stormed, session.connections / 4) : 0
+        // Those of the storm may be there twice: as connections that are being closed, and as those that are being opened.
+        let idle = session.connections - 2 * returning
+        _ = try client.open(try session.passports(idle), to: gate.port, window: session.window)
         try gate.settle()
         let redis = try RedisSocket(session.redisPath)
         let bare = try RedisSocket.subscribed(session.redisPath, to: Self.bareChannel)
@@ -27,20 +35,24 @@ struct LatencyScenario {
         defer { close(notified) }
         let user = passports.users[0]
 
+        let strain =
+            try storm > 0 ? Strain(session.startStorm(on: gate, connections: returning, rate: storm), gate) : nil
+        defer { strain?.stop() }
         var times = Times()
-        progress("latency: \(session.samples) samples of each, \(session.connections) idle connections")
+        progress("latency: \(session.samples) samples of each, \(idle) idle connections, storm: \(storm)/s")
         for sample in 0..<session.samples {
             let event = #"{"v":1,"type":"notify","select":{"user":"\#(user)"},"data":\#(sample)}"#
-            times.bare.record(try time(redis, Self.bareChannel, event, bare))
-            times.floor.record(try time(redis, Self.floorChannel, event, relayed, 0x81))
-            times.notify.record(try time(redis, Keys().events, event, notified, 0x81))
+            times.record(\.bare, try time(redis, Self.bareChannel, event, bare))
+            times.record(\.floor, try time(redis, Self.floorChannel, event, relayed, 0x81))
+            times.record(\.notify, try time(redis, Keys().events, event, notified, 0x81))
             let doomed = try admitted(passports, sample + 1, gate.port)
             let revocation = #"{"v":1,"type":"revoke","select":{"user":"\#(passports.users[sample + 1])"}}"#
-            times.revoke.record(try time(redis, Keys().events, revocation, doomed, 0x88))
+            times.record(\.revoke, try time(redis, Keys().events, revocation, doomed, 0x88))
             close(doomed)
             if sample % 500 == 499 { progress("latency: \(sample + 1) of \(session.samples)") }
         }
-        return times.rows
+        guard let strain else { return times.rows(title: "latency", slowest: 2000) }
+        return times.rows(title: "latency in a storm", slowest: 20_000, try strain.words())
     }
 
     /// A connection that blocks, with its handshake behind it.
@@ -101,31 +113,75 @@ struct LatencyScenario {
         var notify = Self.empty
         var revoke = Self.empty
 
+        /// Samples of a kind follow each other so, in ns, where nothing is late: four kinds, each after a pause.
+        private static let interval: UInt64 = 10_000_000
+
+        /// What takes longer than the interval also keeps those waiting that would have begun meanwhile (coordinated omission).
+        mutating func record(_ kind: WritableKeyPath<Times, Histogram<UInt32>>, _ time: UInt64) {
+            self[keyPath: kind].recordCorrectedValue(time, expectedInterval: Self.interval)
+        }
+
         private static var empty: Histogram<UInt32> {
             Histogram(highestTrackableValue: 60_000_000_000)
         }
 
-        var rows: [Row] {
-            rows("pushed frame", notify) + rows("close frame", revoke)
+        /// - Parameters:
+        ///   - slowest: what is asked of the 99th percentile, in µs.
+        ///   - words: what else was going on; nil: nothing, and then a ratio is asked of the median.
+        func rows(title: String, slowest: Double, _ words: String? = nil) -> [Row] {
+            [("pushed frame", notify), ("close frame", revoke)].flatMap { what, times in
+                [50.0, 99.0].map { percentile in
+                    let value = { (times: Histogram<UInt32>) in Double(times.valueAtPercentile(percentile)) / 1000 }
+                    let isMedian = percentile == 50
+                    let relay = "floor: a bare subscriber; a floor that relays takes \(Report.digits(value(floor), 1))"
+                    return Row(
+                        scenario: title,
+                        what: "publish → \(what), p\(Int(percentile))",
+                        unit: "µs",
+                        floor: value(bare),
+                        gate: value(times),
+                        // Of the slowest there is a limit, not a ratio: what disturbs one in a hundred is not the gate's doing alone.
+                        ratio: isMedian ? Ratio(value(times) / value(bare)) : nil,
+                        target: isMedian ? (words == nil ? 1.5 : nil) : slowest,
+                        note: words.map { "\(relay); \($0)" } ?? relay
+                    )
+                }
+            }
+        }
+    }
+
+    /// What a storm and the gate in it use.
+    private struct Strain {
+        private let storm: Child
+        private let gate: Child
+        private let began = Machine.now()
+        private let before: (storm: UInt64, gate: UInt64)
+        private let countBefore: Int
+
+        init(_ storm: Child, _ gate: Child) throws {
+            (self.storm, self.gate) = (storm, gate)
+            countBefore = try Self.count(storm)
+            before = (storm: try storm.processorTime(), gate: try gate.processorTime())
         }
 
-        private func rows(_ what: String, _ times: Histogram<UInt32>) -> [Row] {
-            [50.0, 99.0].map { percentile in
-                let value = { (times: Histogram<UInt32>) in Double(times.valueAtPercentile(percentile)) / 1000 }
-                let isMedian = percentile == 50
-                let relay = "floor: a bare subscriber; a floor that relays takes \(Report.digits(value(floor), 1))"
-                return Row(
-                    scenario: "latency",
-                    what: "publish → \(what), p\(Int(percentile))",
-                    unit: "µs",
-                    floor: value(bare),
-                    gate: value(times),
-                    // Of the slowest there is a limit, not a ratio: what disturbs one in a hundred is not the gate's doing alone.
-                    ratio: isMedian ? Ratio(value(times) / value(bare)) : nil,
-                    target: isMedian ? 1.5 : 2000,
-                    note: relay
-                )
-            }
+        func words() throws -> String {
+            let elapsed = Double(Machine.now() - began)
+            let used = (storm: try storm.processorTime() - before.storm, gate: try gate.processorTime() - before.gate)
+            let rate = Double(try Self.count(storm) - countBefore) / Double(Machine.now() - began) * 1e9
+            let share = { (used: UInt64) in Report.digits(Double(used) / elapsed * 100, 0) }
+            return "\(Report.digits(rate, 0)) handshakes/s, core shares: gate \(share(used.gate)) %, "
+                + "storm's client \(share(used.storm)) %"
+        }
+
+        /// While the gate still stands, which it would miss.
+        func stop() {
+            storm.stop()
+        }
+
+        private static func count(_ storm: Child) throws -> Int {
+            storm.tell(UInt8(ascii: "?"))
+            guard let count = Int(try storm.readLine()) else { throw BenchFailure("The storm has ended too early.") }
+            return count
         }
     }
 }
@@ -139,7 +195,11 @@ struct LatencyCommand: ParsableCommand {
 
     @OptionGroup var options: ScenarioOptions
 
+    @Option(help: "A reconnect storm meanwhile, of so many handshakes in a second; 0: none.")
+    var storm = 0
+
     func run() throws {
-        try Report(rows: LatencyScenario(session: Session(options)).run()).print(json: options.json)
+        let session = try Session(options)
+        try session.show(LatencyScenario(session: session, storm: max(0, storm)).run())
     }
 }

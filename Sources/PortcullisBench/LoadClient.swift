@@ -21,6 +21,16 @@ final class LoadClient {
         var lastFrame: UInt64 = 0
     }
 
+    /// How connections are given up.
+    enum Farewell {
+        /// The end of writing, as TCP has it.
+        case orderly
+        /// A reset, which leaves no port waiting.
+        case reset
+        /// Each third in another way: with a close frame, orderly, by a reset.
+        case mixed
+    }
+
     private enum State: UInt8 {
         case free
         case asked
@@ -33,12 +43,18 @@ final class LoadClient {
     private var events = [epoll_event](repeating: epoll_event(), count: 512)
     private var buffer = [UInt8](repeating: 0, count: 64 << 10)
     private(set) var count = 0
+    /// Bytes that came to open connections.
+    private(set) var received = 0
+    /// Pings that were answered.
+    private(set) var pings = 0
     /// The last source address that was used; each opening takes new ones.
     private var source: UInt32 = 0x1_00_00
 
     private static let perSource = 4000
     private static let accepted = Array("HTTP/1.1 101 ".utf8)
     private static let pong: [UInt8] = [0x8A, 0x80, 1, 2, 3, 4]
+    /// Code 1000.
+    private static let goodbye: [UInt8] = [0x88, 0x82, 1, 2, 3, 4, 0x03 ^ 1, 0xE8 ^ 2]
 
     init(files: Int) throws {
         states = Array(repeating: .free, count: files)
@@ -47,7 +63,7 @@ final class LoadClient {
     }
 
     deinit {
-        closeAll(abruptly: true)
+        closeAll(.reset)
         close(set)
     }
 
@@ -58,7 +74,15 @@ final class LoadClient {
     /// - Parameters:
     ///   - window: how many handshakes are under way at once.
     ///   - rate: how many are begun in a second, whatever the server does; 0: as fast as the window lets.
-    func open(_ passports: Passports, to port: UInt16, window: Int, rate: Int = 0) throws -> Opening {
+    ///   - naps: whether it sleeps between them and begins those of a millisecond together; else it keeps the pace exactly, by looking
+    ///     again and again, and its core for itself.
+    func open(
+        _ passports: Passports,
+        to port: UInt16,
+        window: Int,
+        rate: Int = 0,
+        naps: Bool = false
+    ) throws -> Opening {
         let began = Machine.now()
         let used = Machine.ownTime()
         let step = rate > 0 ? 1_000_000_000 / UInt64(rate) : 0
@@ -70,9 +94,8 @@ final class LoadClient {
                 try ask(passports, asked, port)
                 asked += 1
             }
-            // A pace is kept by looking again and again: a sleep would begin handshakes in heaps.
             let idle = step > 0 && asked < passports.count
-            let ready = wait(idle ? 0 : 5000)
+            let ready = wait(idle ? (naps ? 1 : 0) : 5000)
             guard ready > 0 || idle else { throw BenchFailure("\(passports.count - answered) handshakes hang.") }
             for index in 0..<ready where try takeAnswer(events[index].data.fd) { answered += 1 }
         }
@@ -120,14 +143,20 @@ final class LoadClient {
     /// Reads what a connection has, and answers a ping.
     private func serve(_ descriptor: Int32) {
         let size = receive(descriptor)
+        received += max(0, size)
         if size <= 0 {
             end(descriptor)
         } else if buffer[0] == 0x88 {
             states[Int(descriptor)] = .told
         } else if buffer[0] == 0x89 {
-            // The pointer is used within the call only.
-            _ = Self.pong.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            write(descriptor, Self.pong)
+            pings += 1
         }
+    }
+
+    private func write(_ descriptor: Int32, _ bytes: [UInt8]) {
+        // The pointer is used within the call only.
+        _ = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
     }
 
     private func end(_ descriptor: Int32) {
@@ -136,9 +165,9 @@ final class LoadClient {
         count -= 1
     }
 
-    /// Serves the connections until a moment.
-    func keep(until moment: UInt64) {
-        while Machine.now() < moment {
+    /// Serves the connections until a moment, or until that many bytes have come to them.
+    func keep(until moment: UInt64, received target: Int = .max) {
+        while received < target, Machine.now() < moment {
             let left = (moment - min(moment, Machine.now())) / 1_000_000
             for index in 0..<wait(Int32(clamping: left + 1)) { serve(events[index].data.fd) }
         }
@@ -174,20 +203,15 @@ final class LoadClient {
     }
 
     /// Closes all connections.
-    /// - Parameter abruptly: by a reset, which leaves no port waiting; else in order.
-    func closeAll(abruptly: Bool) {
+    func closeAll(_ farewell: Farewell) {
         for descriptor in states.indices where states[descriptor] != .free {
-            if abruptly {
-                var linger = linger(l_onoff: 1, l_linger: 0)
-                setsockopt(
-                    Int32(descriptor),
-                    SOL_SOCKET,
-                    SO_LINGER,
-                    &linger,
-                    socklen_t(MemoryLayout<Glibc.linger>.size)
-                )
+            let descriptor = Int32(descriptor)
+            switch (farewell, descriptor % 3) {
+            case (.reset, _), (.mixed, 0): Sockets.resetAtClose(descriptor)
+            case (.mixed, 1): write(descriptor, Self.goodbye)
+            default: break
             }
-            end(Int32(descriptor))
+            end(descriptor)
         }
     }
 }

@@ -55,6 +55,26 @@ enum Machine {
         usleep(UInt32(clamping: milliseconds * 1000))
     }
 
+    /// How many programs wanted a core, on average over the last minute.
+    static func load() -> Double {
+        var loads = [0.0]
+        return getloadavg(&loads, 1) == 1 ? loads[0] : 0
+    }
+
+    // MARK: - Descriptors
+
+    /// How many files a process has open.
+    static func descriptors(of process: pid_t) throws -> Int {
+        guard let folder = opendir("/proc/\(process)/fd") else {
+            throw BenchFailure("open /proc/\(process)/fd", errno: errno)
+        }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        // The folder and its parent.
+        return count - 2
+    }
+
     // MARK: - Memory
 
     /// The resident memory of a process in bytes. From smaps_rollup, which counts pages: VmRSS in /proc/<pid>/status is a sum of

@@ -9,6 +9,8 @@ struct MassScenario {
     private struct Closing {
         /// µs of the server's CPU for each connection.
         var cost: Double
+        /// The client's share of its core until all were closed.
+        var client: Double
         /// From the order to the last close frame, in ms.
         var elapsed: Double
         /// The longest that a connection which is spared waited for a pong meanwhile, in ms.
@@ -39,6 +41,7 @@ struct MassScenario {
             hard.append((gate: revoked, floor: atOnce))
             half.append((gate: revoked, floor: halfClosed))
         }
+        let share = Report.digits(half.map(\.gate.client).median * 100, 0)
         return [
             row("revoke all, CPU, against closing at once", hard, 1.3),
             row("revoke all, CPU, against half-closing", half, nil),
@@ -55,7 +58,9 @@ struct MassScenario {
                 what: "longest echo of another client meanwhile",
                 unit: "ms",
                 gate: half.map(\.gate.wait).median,
-                target: 10
+                target: 10,
+                note:
+                    "median of \(half.count); worst \(Report.digits(half.map(\.gate.wait).max() ?? 0, 2)); core share of the client \(share) %"
             ),
         ]
     }
@@ -85,8 +90,10 @@ struct MassScenario {
         try server.settle()
         let before = try server.processorTime()
         let began = Machine.now()
+        let own = Machine.ownTime()
         try order()
         let ending = try client.awaitClosing(beside: echo)
+        let share = Double(Machine.ownTime() - own) / Double(Machine.now() - began)
         try server.settle()
         let used = Double(try server.processorTime() - before)
         guard ending.withFrame == ending.closed else {
@@ -94,6 +101,7 @@ struct MassScenario {
         }
         let closing = Closing(
             cost: used / Double(ending.closed) / 1000,
+            client: share,
             elapsed: Double(ending.lastFrame - began) / 1e6,
             wait: Double(echo?.longest ?? 0) / 1e6
         )
@@ -113,6 +121,7 @@ struct MassCommand: ParsableCommand {
     @OptionGroup var options: ScenarioOptions
 
     func run() throws {
-        try Report(rows: MassScenario(session: Session(options)).run()).print(json: options.json)
+        let session = try Session(options)
+        try session.show(MassScenario(session: session).run())
     }
 }

@@ -12,8 +12,13 @@ struct MemoryScenario {
 
     let session: Session
 
-    private static let few = 1000
+    private static let most = 1000
     private static let rounds = 10
+
+    /// How many few are: half of all where there are not many.
+    private var few: Int {
+        min(Self.most, session.connections / 2)
+    }
 
     func run() throws -> [Row] {
         let floor = try measure(try session.startFloor(), "floor")
@@ -30,7 +35,7 @@ struct MemoryScenario {
             )
         }
         return [
-            row("idle, \(Self.few) connections", \.few, nil, "tables grow by doubling"),
+            row("idle, \(few) connections", \.few, nil, "tables grow by doubling"),
             row("idle, \(session.connections) connections", \.all, 600, nil),
             row("more after \(Self.rounds) rounds, connected", \.growth, nil, "tables that first grow on the way back"),
             row("of it since round 2", \.lateGrowth, 0, "what goes on growing"),
@@ -45,13 +50,13 @@ struct MemoryScenario {
         try empty(client, server)
         let begin = try resident(server)
         var sizes = Sizes()
-        try fill(client, Self.few, server)
-        sizes.few = (try resident(server) - begin) / Double(Self.few)
-        try fill(client, session.connections - Self.few, server)
+        try fill(client, few, server)
+        sizes.few = (try resident(server) - begin) / Double(few)
+        try fill(client, session.connections - few, server)
         let full = try resident(server)
         let count = Double(session.connections)
         sizes.all = (full - begin) / count
-        progress("memory \(name): \(sizes.few) B at \(Self.few), \(sizes.all) B at \(session.connections)")
+        progress("memory \(name): \(sizes.few) B at \(few), \(sizes.all) B at \(session.connections)")
         var settled = 0.0
         for round in 1...Self.rounds {
             try empty(client, server)
@@ -72,7 +77,7 @@ struct MemoryScenario {
     }
 
     private func empty(_ client: LoadClient, _ server: Child) throws {
-        client.closeAll(abruptly: false)
+        client.closeAll(.orderly)
         try server.settle()
     }
 
@@ -91,6 +96,7 @@ struct MemoryCommand: ParsableCommand {
     @OptionGroup var options: ScenarioOptions
 
     func run() throws {
-        try Report(rows: MemoryScenario(session: Session(options)).run()).print(json: options.json)
+        let session = try Session(options)
+        try session.show(MemoryScenario(session: session).run())
     }
 }

@@ -31,10 +31,10 @@ struct OpenCommand: ParsableCommand {
         let signer = try TokenSigner(SigningKey.secretFile(secretFile))
         let client = try LoadClient(files: files)
         for round in 1...max(1, rounds) {
-            let passports = try Passports(connections, signer)
+            let passports = try Passports(connections, .token(signer))
             let opening = try client.open(passports, to: port, window: window, rate: rate)
             progress("round \(round): \(opening.count) handshakes in \(opening.elapsed / 1_000_000) ms")
-            client.closeAll(abruptly: false)
+            client.closeAll(.orderly)
         }
     }
 }

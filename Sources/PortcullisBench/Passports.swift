@@ -2,10 +2,26 @@ import Glibc
 import PortcullisCore
 import PortcullisTokens
 
-/// Requests that stand ready before the clock starts, each with a token of its own: the ids of user, session and token are distinct
+/// Requests that stand ready before the clock starts, each with a credential of its own: the ids of user, session and token are distinct
 /// and have 36 bytes each.
 struct Passports {
+    /// What proves who somebody is.
+    enum Proof {
+        case token(TokenSigner)
+        /// The id of a server session in a cookie. Whoever uses the passports puts the sessions into Redis.
+        case session
+    }
+
+    /// What a request asks for beside a connection.
+    struct Wish {
+        /// The resource that the connection is bound to, where its user may speak.
+        var room: String?
+        var isVersion1 = false
+    }
+
     private(set) var users: [String] = []
+    /// The ids of the server sessions; empty where tokens are shown.
+    private(set) var sessions: [String] = []
     private var bytes: [UInt8] = []
     private var ends = [0]
 
@@ -13,26 +29,51 @@ struct Passports {
         users.count
     }
 
-    init(_ count: Int, _ signer: TokenSigner) throws {
+    init(_ count: Int, _ proof: Proof, _ wish: Wish = Wish()) throws {
         var random = SystemRandomNumberGenerator()
         let now = Clock.wall()
         bytes.reserveCapacity(count * 640)
         for _ in 0..<count {
             let user = Self.id(&random)
-            let token = try signer.sign([
-                ("sub", Self.quoted(user)), ("sid", Self.quoted(Self.id(&random))),
-                ("jti", Self.quoted(Self.id(&random))), ("iat", TokenSigner.json(now)),
-                ("exp", TokenSigner.json(now + .seconds(3600))),
-            ])
-            let head =
-                "GET /ws HTTP/1.1\r\nHost: gate.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \(Self.key(&random))\r\nAuthorization: Bearer "
-            bytes += Array(head.utf8)
-            bytes += token
+            bytes += Self.head(wish, &random)
+            switch proof {
+            case .token(let signer):
+                bytes += Array("Authorization: Bearer ".utf8)
+                bytes += try Self.token(user, wish, now, signer, &random)
+            case .session:
+                let session = Self.id(&random)
+                sessions.append(session)
+                bytes += Array("Cookie: session_id=\(session)\r\nOrigin: http://gate.example".utf8)
+            }
             bytes += Array("\r\n\r\n".utf8)
             ends.append(bytes.count)
             users.append(user)
         }
+    }
+
+    private static func head(_ wish: Wish, _ random: inout SystemRandomNumberGenerator) -> [UInt8] {
+        let path = wish.room.map { "/ws/\($0)" } ?? "/ws"
+        let protocols = wish.isVersion1 ? "Sec-WebSocket-Protocol: portcullis.v1\r\n" : ""
+        let head =
+            "GET \(path) HTTP/1.1\r\nHost: gate.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \(key(&random))\r\n" + protocols
+        return Array(head.utf8)
+    }
+
+    private static func token(
+        _ user: String,
+        _ wish: Wish,
+        _ now: WallTime,
+        _ signer: TokenSigner,
+        _ random: inout SystemRandomNumberGenerator
+    ) throws -> [UInt8] {
+        var claims = [
+            (name: "sub", json: quoted(user)), (name: "sid", json: quoted(id(&random))),
+            (name: "jti", json: quoted(id(&random))), (name: "iat", json: TokenSigner.json(now)),
+            (name: "exp", json: TokenSigner.json(now + .seconds(3600))),
+        ]
+        if let room = wish.room { claims.append((name: "permissions", json: Array(#"{"\#(room)":"editor"}"#.utf8))) }
+        return try signer.sign(claims)
     }
 
     func withRequest<Result>(_ index: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {

@@ -21,8 +21,13 @@ struct Ratio: Codable {
             return
         }
         let middle = logarithms.reduce(0, +) / count
+        // How far one value may be off nobody can tell.
+        guard count > 1 else {
+            (mean, low, high) = (exp(middle), nil, nil)
+            return
+        }
         let squares = logarithms.reduce(0) { $0 + ($1 - middle) * ($1 - middle) }
-        let error = count > 1 ? sqrt(squares / (count - 1) / count) : 0
+        let error = sqrt(squares / (count - 1) / count)
         let half = error * Self.quantile(logarithms.count - 1)
         (mean, low, high) = (exp(middle), exp(middle - half), exp(middle + half))
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import PortcullisRedis
+import PortcullisTokens
 
 /// `portcullis-bench redis`: keeps a Redis of the bench's own in a directory of its own, and leaves neither behind.
 struct RedisCommand: ParsableCommand {
@@ -18,8 +19,8 @@ struct RedisCommand: ParsableCommand {
         let directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         defer { rmdir(directory) }
         let path = directory + "/redis.sock"
-        // The secret is written by whom this process serves, who may not live to remove it.
-        defer { for file in [path, directory + "/secret"] { unlink(file) } }
+        // Keys are written by whom this process serves, who may not live to remove them.
+        defer { for file in [path] + Algorithm.allCases.map({ directory + "/" + $0.rawValue }) { unlink(file) } }
         let redis = try start(directory, path)
         defer {
             kill(redis, SIGTERM)

@@ -111,6 +111,6 @@ struct ReplicaCommand: ParsableCommand {
     func run() throws {
         let session = try Session(options)
         let count = options.quick ? min(decisions, 20_000) : decisions
-        try Report(rows: ReplicaScenario(session: session, decisions: max(1, count)).run()).print(json: options.json)
+        try session.show(ReplicaScenario(session: session, decisions: max(1, count)).run())
     }
 }

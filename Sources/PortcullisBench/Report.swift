@@ -10,16 +10,40 @@ struct Row: Codable {
     var ratio: Ratio?
     /// The ratio (or, without one, the value) that performance.md asks for at most.
     var target: Double?
+    /// The value that is asked for at least.
+    var least: Double?
     var note: String?
+}
+
+/// Under what a report came about.
+struct Conditions: Codable {
+    var connections: Int
+    var rounds: Int
+    var samples: Int
+    var isQuick: Bool
+    /// Whether servers had one core and the client another.
+    var isPinned: Bool
+    var cores: Int
+    /// How many programs wanted a core, over a minute: before, those of others.
+    var loadBefore: Double
+    var loadAfter: Double
+
+    fileprivate var sentence: String {
+        let load = "\(Report.digits(loadBefore, 1)) before, \(Report.digits(loadAfter, 1)) after"
+        return
+            "\(cores) cores\(isPinned ? ", pinned" : ""), \(connections) connections, \(rounds) rounds, \(samples) samples"
+            + "\(isQuick ? " (quick: whether it works, not how fast)" : ""); load \(load).\n"
+    }
 }
 
 /// All that was measured, as a table for people or as JSON.
 struct Report: Codable {
-    var rows: [Row] = []
+    var rows: [Row]
+    var conditions: Conditions
 
     func print(json: Bool) throws {
         guard json else {
-            write(table, to: STDOUT_FILENO)
+            write(table + conditions.sentence, to: STDOUT_FILENO)
             return
         }
         let encoder = JSONEncoder()
@@ -47,7 +71,7 @@ struct Report: Codable {
             row.scenario, row.what, row.unit, value(row.floor), value(row.gate),
             row.ratio.map { digits($0.mean, 2) } ?? "",
             row.ratio.flatMap(interval) ?? "",
-            row.target.map { "≤ \(digits($0, 2))" } ?? "", row.note ?? "",
+            row.target.map { "≤ \(digits($0, 2))" } ?? row.least.map { "≥ \(digits($0, 0))" } ?? "", row.note ?? "",
         ]
     }
 

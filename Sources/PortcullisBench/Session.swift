@@ -24,20 +24,38 @@ struct ScenarioOptions: ParsableArguments {
 
     @Flag(help: "Results as JSON.")
     var json = false
+
+    @Option(help: ArgumentHelp("Draws the ratios there, in SVG.", valueName: "file.svg"))
+    var plot: String?
+
+    func validate() throws {
+        guard connections >= Session.least else {
+            throw ValidationError(
+                "--connections: at least \(Session.least), because some scenarios hold parts against each other."
+            )
+        }
+    }
 }
 
 /// The servers, the Redis and the client of one run.
 final class Session {
+    /// Scenarios take quarters of the connections.
+    static let least = 8
+
     let connections: Int
     let rounds: Int
     let window: Int
     let samples: Int
-    let signer: TokenSigner
     let redisPath: String
     private let pin: Bool
     private let files: Int
     private let redis: Child
-    private let secretFile: String
+    private let folder: String
+    private var issuers: [Algorithm: Issuer] = [:]
+    private let plot: String?
+    private let json: Bool
+    private let loadBefore = Machine.load()
+    let isQuick: Bool
 
     init(_ options: ScenarioOptions) throws {
         // A peer that is gone is told by an error number, not by a signal that ends the run.
@@ -45,57 +63,88 @@ final class Session {
         files = Machine.raiseFileLimit()
         pin = options.pin && sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1
         // Some descriptors are needed for other things, on both sides.
-        connections = min(options.quick ? 2000 : options.connections, files - 500)
-        rounds = options.quick ? 3 : max(1, options.rounds)
-        samples = options.quick ? 200 : max(1, options.samples)
+        connections = min(options.quick ? min(2000, options.connections) : options.connections, files - 500)
+        guard connections >= Self.least else {
+            throw BenchFailure("Only \(files) open files are allowed. Allow more, with: ulimit -n 20000")
+        }
+        rounds = max(1, options.quick ? min(3, options.rounds) : options.rounds)
+        samples = max(1, options.quick ? min(200, options.samples) : options.samples)
         window = max(1, options.window)
-        if connections < options.connections, !options.quick {
+        if files - 500 < options.connections, !options.quick {
             progress("\(files) open files are allowed: \(connections) connections instead of \(options.connections)")
         }
         // Before this process is bound to its core: a child inherits that, and Redis may run where it likes.
         redis = try Child(["redis"])
         redisPath = redis.place
-        let secret = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
-        signer = try TokenSigner(SigningKey(secret: secret.span))
-        secretFile = try Self.keep(secret, beside: redisPath)
+        folder = redisPath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
+        isQuick = options.quick
+        plot = options.plot
+        json = options.json
         if pin { try Machine.pin(to: 1) }
     }
 
-    /// Writes the secret where its owner alone can read it; Redis' keeper removes it with the directory.
-    private static func keep(_ secret: [UInt8], beside path: String) throws -> String {
-        let name = path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/secret"
-        let file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw BenchFailure("write \(name)", errno: errno) }
-        defer { close(file) }
-        // The pointer is used within the call only.
-        let count = secret.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-        guard count == secret.count else { throw BenchFailure("write \(name)", errno: errno) }
-        return name
+    /// The issuer of an algorithm's tokens, the same all along.
+    func issuer(_ algorithm: Algorithm) throws -> Issuer {
+        if let issuer = issuers[algorithm] { return issuer }
+        let issuer = try Issuer(algorithm, in: folder)
+        issuers[algorithm] = issuer
+        return issuer
     }
 
     private var core: [String] {
         pin ? ["--core", "0"] : []
     }
 
-    /// - Parameter channel: one whose messages it writes on to the connection that was accepted last.
-    func startFloor(relaying channel: String? = nil) throws -> Child {
+    /// - Parameters:
+    ///   - channel: one whose messages it writes on to the connection that was accepted last.
+    ///   - broadcasts: whether it writes what one connection says to all others.
+    func startFloor(relaying channel: String? = nil, broadcasts: Bool = false) throws -> Child {
         let relay = channel.map { ["--channel", $0, "--redis-socket", redisPath] } ?? []
-        return try Child(["floor", "--child"] + core + relay)
+        return try Child(["floor", "--child"] + core + relay + (broadcasts ? ["--broadcast"] : []))
     }
 
-    /// Its heartbeats are out of the way: they are a scenario of their own.
-    func startGate(heartbeat: Int = 3600) throws -> Child {
+    /// - Parameter heartbeat: in seconds; out of the way unless told otherwise: heartbeats are a scenario of their own.
+    func startGate(heartbeat: Int = 3600, _ algorithm: Algorithm = .hs256) throws -> Child {
         try Child(
-            ["gate", "--child", "--redis", "unix://\(redisPath)", "--secret-file", secretFile]
-                + ["--heartbeat", "\(heartbeat)"] + core
+            ["gate", "--child", "--redis", "unix://\(redisPath)", "--heartbeat", "\(heartbeat)"]
+                + issuer(algorithm).options + core
         )
+    }
+
+    /// A reconnect storm against a gate, beside the client on its core.
+    /// - Parameter rate: handshakes begun in a second.
+    func startStorm(on gate: Child, connections: Int, rate: Int) throws -> Child {
+        try Child(
+            ["storm", "--port", "\(gate.port)", "--connections", "\(connections)", "--rate", "\(rate)"]
+                + issuer(.hs256).options + (pin ? ["--core", "1"] : [])
+        )
+    }
+
+    /// Tells what was measured.
+    func show(_ rows: [Row]) throws {
+        let conditions = Conditions(
+            connections: connections,
+            rounds: rounds,
+            samples: samples,
+            isQuick: isQuick,
+            isPinned: pin,
+            cores: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
+            loadBefore: loadBefore,
+            loadAfter: Machine.load()
+        )
+        try Report(rows: rows, conditions: conditions).print(json: json)
+        if let plot { try Plot(rows).write(to: plot) }
     }
 
     func client() throws -> LoadClient {
         try LoadClient(files: files)
     }
 
-    func passports(_ count: Int) throws -> Passports {
-        try Passports(count, signer)
+    func passports(
+        _ count: Int,
+        _ algorithm: Algorithm = .hs256,
+        _ wish: Passports.Wish = .init()
+    ) throws -> Passports {
+        try Passports(count, .token(issuer(algorithm).signer), wish)
     }
 }

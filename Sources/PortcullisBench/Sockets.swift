@@ -17,6 +17,12 @@ enum Sockets {
         setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
+    /// Lets a close be a reset.
+    static func resetAtClose(_ descriptor: Int32) {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+    }
+
     /// Lends an address as the calls want it; both are of the size that is given.
     static func withAddress<Result>(
         _ address: sockaddr_in,
@@ -41,7 +47,7 @@ enum Sockets {
             withAddress(loopback(1, port: port), { Glibc.connect(descriptor, $0, $1) }) == 0
         else {
             let number = errno
-            close(descriptor)
+            Glibc.close(descriptor)
             throw BenchFailure("connect to port \(port)", errno: number)
         }
         return descriptor
@@ -51,6 +57,10 @@ enum Sockets {
     static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) throws {
         let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         guard count == bytes.count else { throw BenchFailure("send a request", errno: errno) }
+    }
+
+    static func close(_ descriptor: Int32) {
+        Glibc.close(descriptor)
     }
 
     static func watch(_ set: Int32, _ descriptor: Int32) {
