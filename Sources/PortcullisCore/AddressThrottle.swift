@@ -141,6 +141,20 @@ public struct AddressThrottle: Sendable {
         touch(place, now)
     }
 
+    /// Forgets sources, the oldest first, of which nothing counts any more: no window of theirs holds anything, and they have no connection.
+    /// - Parameter limit: how many at most; the rest is for the next time.
+    public mutating func forget(now: BootTime, limit: Int = 1024) {
+        for _ in 0..<limit {
+            let oldest = [calm.first, over.first].first { $0 != Self.none && entries[Int($0)].isForgettable(now) }
+            guard let oldest else { break }
+            remove(oldest)
+        }
+        guard entries.shrink(whileLast: { !$0.isListed && $0.connections == 0 }) else { return }
+        let end = entries.count
+        free = free.filter { $0 < end }
+        places.shrink()
+    }
+
     // MARK: - The table
 
     private struct Entry: Sendable {
@@ -153,6 +167,11 @@ public struct AddressThrottle: Sendable {
         var isListed = false
         var before = AddressThrottle.none
         var after = AddressThrottle.none
+
+        /// Whether nothing of it counts any more.
+        func isForgettable(_ now: BootTime) -> Bool {
+            connections == 0 && failures.isEmpty(.minute, now) && handshakes.isEmpty(.second, now)
+        }
     }
 
     /// A doubly linked list through the entries, the oldest first.
@@ -182,10 +201,14 @@ public struct AddressThrottle: Sendable {
         var victim = calm.first
         if over.first != Self.none, victim == Self.none || !isOver(over.first, now) { victim = over.first }
         guard victim != Self.none else { return false }
-        unlink(victim)
-        places[entries[Int(victim)].source] = nil
-        free.append(victim)
+        remove(victim)
         return true
+    }
+
+    private mutating func remove(_ place: UInt32) {
+        unlink(place)
+        places[entries[Int(place)].source] = nil
+        free.append(place)
     }
 
     private func isOver(_ place: UInt32, _ now: BootTime) -> Bool {
@@ -254,6 +277,12 @@ private struct Window: Sendable {
     mutating func count(_ length: Milliseconds, _ now: BootTime) {
         self = turned(length, now)
         current = current.addingClamped(1)
+    }
+
+    /// Whether nothing that was counted lies within it.
+    func isEmpty(_ length: Milliseconds, _ now: BootTime) -> Bool {
+        let window = turned(length, now)
+        return window.current == 0 && window.previous == 0
     }
 
     /// How long until one more may be counted; nil where it may be now.

@@ -61,6 +61,11 @@ public struct PermissionBook: Sendable {
         grants[user] = nil
     }
 
+    /// Gives up room that is for many more users.
+    public mutating func shrink() {
+        grants.shrink()
+    }
+
     /// Redis has lost its versions and counts from the start again: any change that comes is newer than what is known.
     public mutating func resetVersions() {
         grants = grants.mapValues { $0.mapValues { Grant(version: 0, role: $0.role) } }

@@ -108,6 +108,19 @@ public struct Registry: Sendable {
         count -= 1
     }
 
+    /// Gives up the room of slots at the end where nobody is entered.
+    public mutating func shrink() {
+        guard entries.shrink(whileLast: { $0.identity == nil }) else { return }
+        users.shrink(to: entries.count)
+        sessions.shrink(to: entries.count)
+        tokens.shrink(to: entries.count)
+    }
+
+    /// For how many slots there is room.
+    public var capacity: Int {
+        entries.capacity
+    }
+
     // MARK: - Asking
 
     public func state(_ slot: UInt32) -> State? {

@@ -160,6 +160,25 @@ public struct Rooms: Sendable {
         return taken
     }
 
+    /// Gives up the room of memberships, rooms and slots at the end that are none any more.
+    public mutating func shrink() {
+        firstOfSlot.shrink { $0 == Self.none }
+        if nodes.shrink(whileLast: { $0 == nil }) {
+            let end = nodes.count
+            freeNodes = freeNodes.filter { $0 < end }
+        }
+        if rooms.shrink(whileLast: { $0 == nil }) {
+            let end = rooms.count
+            freeRooms = freeRooms.filter { $0 < end }
+        }
+        byResource.shrink()
+    }
+
+    /// For how many memberships there is room.
+    public var capacity: Int {
+        nodes.capacity
+    }
+
     /// Whether a resource has members.
     public func hasMembers(_ resource: Identifier) -> Bool {
         byResource[resource] != nil

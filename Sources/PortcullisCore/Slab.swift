@@ -31,6 +31,13 @@ public struct Slab<Value: Sendable>: Sendable {
         slots[slot] = value
     }
 
+    /// Gives up the room of empty slots at the end.
+    public mutating func shrink() {
+        guard slots.shrink(whileLast: { $0 == nil }) else { return }
+        let end = slots.count
+        free = free.filter { $0 < end }
+    }
+
     @discardableResult
     public mutating func remove(_ slot: Int) -> Value? {
         guard slots.indices.contains(slot), let value = slots[slot] else { return nil }

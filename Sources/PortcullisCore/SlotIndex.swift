@@ -78,6 +78,12 @@ struct SlotIndex: Sendable {
         links[Int(slot)] = Link()
     }
 
+    /// Gives up the room of slots from this one on, none of which stands in the index.
+    mutating func shrink(to count: Int) {
+        guard links.count > count else { return }
+        links = Array(links[..<count])
+    }
+
     private func position(ofHead slot: UInt32) -> Int? {
         var position = Int(links[Int(slot)].hash) & mask
         while heads[position] != Self.none {

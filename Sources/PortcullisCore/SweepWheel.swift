@@ -61,6 +61,16 @@ public struct SweepWheel: Sendable {
         count -= 1
     }
 
+    /// Gives up the room of slots at the end that have no deadline.
+    public mutating func shrink() {
+        nodes.shrink { $0.bucket == Self.none }
+    }
+
+    /// For how many slots there is room.
+    public var capacity: Int {
+        nodes.capacity
+    }
+
     private mutating func unlink(_ slot: UInt32) {
         let node = nodes[Int(slot)]
         if node.previous == Self.none {

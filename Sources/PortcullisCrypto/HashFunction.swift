@@ -34,12 +34,37 @@ public enum HashFunction: String, CaseIterable, Sendable {
 }
 
 /// SHA-1, for the accept key of a WebSocket handshake (RFC 6455, section 4.2.2), where its weakness does no harm. Nothing else.
-public enum SHA1 {
-    /// The digest of a text. Throws only where OpenSSL is configured without the function, or without memory.
-    public static func digest(_ text: Span<UInt8>) throws(CryptoError) -> [20 of UInt8] {
+///
+/// Owns an `EVP_MD_CTX`, which is used again and again by one thread at a time: to make one takes three allocations.
+public final class SHA1Context {
+    private let context: OpaquePointer
+
+    /// Throws only where OpenSSL is configured without the function, or without memory.
+    public init() throws(CryptoError) {
+        guard let context = EVP_MD_CTX_new() else { throw .drained("No context for SHA-1") }
+        self.context = context
+    }
+
+    deinit {
+        EVP_MD_CTX_free(context)
+    }
+
+    /// The digest of a text.
+    public func digest(_ text: Span<UInt8>) throws(CryptoError) -> [20 of UInt8] {
+        guard let implementation = DigestImplementation.sha1.pointer else {
+            throw CryptoError("The hash function is not available")
+        }
         var digest = [20 of UInt8](repeating: 0)
         var output = digest.mutableSpan
-        try DigestImplementation.sha1.digest(text, into: &output)
+        // Safe: both buffers are valid for their counts while the closures run, and the output holds a whole digest.
+        let done = text.withUnsafeBufferPointer { text in
+            output.withUnsafeMutableBufferPointer { output in
+                EVP_DigestInit_ex(context, implementation, nil) == 1
+                    && EVP_DigestUpdate(context, text.baseAddress, text.count) == 1
+                    && EVP_DigestFinal_ex(context, output.baseAddress, nil) == 1
+            }
+        }
+        guard done else { throw .drained("Hashing failed") }
         return digest
     }
 }

@@ -101,14 +101,22 @@ extension GateLoop {
         _ subprotocol: Subprotocol,
         _ bytes: Span<UInt8>
     ) throws(Refusal) {
-        var key: [UInt8] = []
-        HandshakeResponse.appendAcceptInput(key: request.key, bytes, to: &key)
+        acceptInput.removeAll(keepingCapacity: true)
+        HandshakeResponse.appendAcceptInput(key: request.key, bytes, to: &acceptInput)
         do throws(CryptoError) {
-            let accept = try SHA1.digest(key.span)
+            let (input, digest) = (acceptInput, try acceptDigest())
+            let accept = try digest.digest(input.span)
             HandshakeResponse.appendUpgrade(accept: accept.span, subprotocol: subprotocol, bytes, to: &output)
         } catch {
             throw Refusal(.storeUnavailable, "SHA-1 is not available: \(error)")
         }
+    }
+
+    private func acceptDigest() throws(CryptoError) -> SHA1Context {
+        if let sha1 { return sha1 }
+        let context = try SHA1Context()
+        sha1 = context
+        return context
     }
 
     private func appendWelcome(_ slot: UInt32, _ identity: Identity, _ bound: Bound?) {

@@ -56,10 +56,16 @@ final class GateLoop {
     var isFull = false
 
     var lives: [Live] = []
+    var crowd = Crowd()
     /// Connections that are not yet gone, whatever their phase.
     var connectionCount = 0
     /// The output of one step, used again and again.
     var output: [UInt8] = []
+    /// What is hashed for `Sec-WebSocket-Accept`, and by what; used again and again.
+    var acceptInput: [UInt8] = []
+    var sha1: SHA1Context?
+    /// Whom a message goes to; used again and again.
+    var receivers: [UInt32] = []
 
     var now: BootTime
     private(set) var wall: WallTime
@@ -369,6 +375,7 @@ extension GateLoop: EngineDelegate {
         live.address = peer.map { IPAddress(high: $0.high, low: $0.low) }
         lives[slot] = live
         connectionCount += 1
+        crowd.came(connectionCount)
         shared.connections.add(1, ordering: .relaxed)
         wheel.set(stream.slot, at: now + configuration.handshake)
         begin(stream)
@@ -428,6 +435,7 @@ extension GateLoop: EngineDelegate {
         if !proxyHeaders.isEmpty { proxyHeaders[slot] = nil }
         lives[Int(slot)] = Live()
         connectionCount -= 1
+        crowd.went()
         shared.connections.subtract(1, ordering: .relaxed)
     }
 
@@ -449,11 +457,12 @@ extension GateLoop: EngineDelegate {
         careForSessions()
         tellEndings()
         releaseRooms()
+        shrink()
         uplink?.turnEnded()
         if hasEnded, uplink?.mayEnd ?? true { return nil }
         if due.count == Self.deadlinesPerTurn || hasWorkLeft { return 0 }
         if hasUnread { return isCongested ? 1 : 0 }
-        let idle = wheel.count == 0 && uplink == nil && !isDraining && !isFull
+        let idle = wheel.count == 0 && uplink == nil && !isDraining && !isFull && !crowd.isAwaited(connectionCount)
         return idle ? -1 : Int32((isReadingSessions ? SessionCare.shortStep : SweepWheel.tick).count)
     }
 

@@ -34,6 +34,8 @@ final class GateShared: Sendable {
     let publishing = RelayGauge(loop: -1)
     /// When it was told last that the gate is full.
     let fullToldAt = Atomic<Int64>(.min)
+    /// When memory was given back to the kernel last.
+    let trimmedAt = Atomic<Int64>(.min)
     let requests = Atomic<UInt64>(0)
     let hasWarnedOfCreation = Atomic<Bool>(false)
     let hasWarnedOfForwarding = Atomic<Bool>(false)

@@ -40,6 +40,12 @@ struct Pacing {
         return UInt32(clamping: used.insert(state))
     }
 
+    /// Gives up the room of a crowd that has gone.
+    mutating func shrink() {
+        used.shrink()
+        entries.shrink()
+    }
+
     mutating func forget(_ number: UInt32) {
         if number != Self.unused { used.remove(Int(number)) }
     }

@@ -41,8 +41,14 @@ extension GateLoop {
     /// Delivers to this loop's members, but for whom it came from or is about. Each form is encoded once, and only where a member reads it.
     func deliver(_ relayed: Relayed) {
         notePresence(relayed)
+        // Taken out: whoever is closed for not reading leaves the room meanwhile.
         var members: [UInt32] = []
+        swap(&members, &receivers)
         rooms.forEachMember(of: relayed.resource) { if !sent($0.slot, relayed) { members.append($0.slot) } }
+        defer {
+            members.removeAll(keepingCapacity: members.count <= 1024)
+            receivers = members
+        }
         var rawFrame: [UInt8]?
         var messageFrame: [UInt8]?
         for slot in members {

@@ -24,6 +24,11 @@ struct RoomLinks {
         links.count
     }
 
+    /// Gives up room that is for many more rooms.
+    mutating func shrink() {
+        links.shrink()
+    }
+
     func stands(_ resource: Identifier) -> Bool {
         links[resource]?.stands ?? false
     }

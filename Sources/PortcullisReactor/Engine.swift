@@ -108,6 +108,8 @@ public final class Engine {
 
     var slots: [Slot] = []
     var free: [UInt32] = []
+    /// The generation of slots that are new: past those of all that were given up.
+    var firstGeneration: UInt32 = 0
     var dead: [(StreamID, Gone)] = []
     var parked: [StreamID] = []
     /// Streams whose sessions hold bytes that may be read by now.
@@ -227,7 +229,7 @@ public final class Engine {
         // What the delegate closes while it is told is told in the next turn.
         let batch = dead
         guard !batch.isEmpty else { return }
-        dead.removeAll(keepingCapacity: true)
+        dead.removeAll(keepingCapacity: batch.count <= 1024)
         for (stream, reason) in batch {
             let index = Int(stream.slot)
             delegate.gone(stream, reason)
@@ -258,7 +260,7 @@ public final class Engine {
             slot = used
         } else {
             slot = UInt32(slots.count)
-            slots.append(Slot())
+            slots.append(Slot(generation: firstGeneration))
         }
         if isLink { reserve.linkOpened() }
         let index = Int(slot)

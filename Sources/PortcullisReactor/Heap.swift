@@ -11,4 +11,10 @@ public enum Heap {
         malloc_trim(0)
         mallopt(M_MMAP_THRESHOLD, 128 << 10)
     }
+
+    /// Gives back to the kernel what is free, whole pages wherever they lie. It looks at all that is free, and everybody who allocates waits:
+    /// nothing to be done often.
+    public static func trim() {
+        malloc_trim(0)
+    }
 }
