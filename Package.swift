@@ -114,6 +114,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
+            exclude: ["write-results"],
             swiftSettings: features
         ),
         .executableTarget(
@@ -181,7 +182,8 @@ let package = Package(
         .testTarget(
             name: "PortcullisGateTests",
             dependencies: [
-                "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor", "PortcullisRedis",
+                "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor",
+                "PortcullisRedis",
                 "PortcullisTokens", "PortcullisWire", "TestKit",
             ],
             swiftSettings: features
