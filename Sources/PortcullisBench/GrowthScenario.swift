@@ -69,7 +69,8 @@ struct GrowthScenario {
             unit: unit,
             floor: costs.map(\.few).median,
             gate: costs.map(\.many).median,
-            ratio: Ratio(costs.map(\.pair)),
+            // Where there are so few that they fit into pages which were there before, there is nothing to hold the others against.
+            ratio: costs.allSatisfy { $0.few > 0 } ? Ratio(costs.map(\.pair)) : nil,
             target: 1.1,
             note: note
         )
