@@ -182,8 +182,7 @@ let package = Package(
         .testTarget(
             name: "PortcullisGateTests",
             dependencies: [
-                "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor",
-                "PortcullisRedis",
+                "PortcullisCore", "PortcullisCrypto", "PortcullisGate", "PortcullisReactor", "PortcullisRedis",
                 "PortcullisTokens", "PortcullisWire", "TestKit",
             ],
             swiftSettings: features
