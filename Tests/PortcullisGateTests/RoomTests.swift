@@ -360,7 +360,12 @@ import Testing
     }
 
     @Test func aSlowMemberDoesNotSlowTheOthers() throws {
-        let (_, one, two) = try pair { $0.sendQueue = 64 << 10 }
+        // Twenty megabytes at once, and no ping in between.
+        let (_, one, two) = try pair {
+            $0.sendQueue = 64 << 10
+            $0.rates = ConnectionRates(messages: 0, bytes: 0, control: 0)
+            $0.heartbeat = .seconds(600)
+        }
         let deaf = try two.connect("deaf", viewer, path: "/ws/doc:1", raw: true)
         let alert = try two.connect("alert", viewer, path: "/ws/doc:1", raw: true)
         let writer = try one.connect("writer", editor, path: "/ws/doc:1", raw: true)
