@@ -403,6 +403,7 @@ async def store_trouble(folder, redis):
     with running(ConfiguredGate(folder, redis, "limits:\n  handshake: 3s\n")) as gate:
         value = json.dumps({"user_id": "alice", "created_at": int(time.time())})
         redis.do("SET", "session:good", value, "EX", "600")
+        redis.do("SET", "session:unread", value, "EX", "600")
         redis.do("RPUSH", "session:list", "x")
         redis.do("SADD", "session:set", "x")
         client, _ = await by_session(gate, "good")
@@ -417,13 +418,16 @@ async def store_trouble(folder, redis):
         redis.process.send_signal(signal.SIGSTOP)
         try:
             began = time.monotonic()
-            seen = await asyncio.gather(*(asyncio.to_thread(knock, gate, cookie="session_id=good") for _ in range(20)))
+            seen = await asyncio.gather(*(asyncio.to_thread(knock, gate, cookie="session_id=unread") for _ in range(20)))
             took = time.monotonic() - began
             codes = {answer[:2] for answer in seen}
-            check("Redis stands still: no session is admitted", all(status == 503 for status, _ in codes), codes)
+            check("Redis stands still: no session is admitted that was not read before", all(status == 503 for status, _ in codes), codes)
             check("and that is said within limits.handshake", took < 4.5, f"{took:.1f} s")
             check("with Retry-After", all(answer[2].get("Retry-After") for answer in seen))
             stays = await client.stays()
+            # What Redis would tell of its change is known to have come for as long as the lease.
+            until(lambda: knock(gate, cookie="session_id=good")[0] == 503, "nor one that was, when the lease is over", 15)
+            check("nor one that was, when the lease is over", True)
         finally:
             redis.process.send_signal(signal.SIGCONT)
         check("the connection that was there outlives it", stays)
@@ -433,7 +437,7 @@ async def store_trouble(folder, redis):
         redis.do("DEL", "session:good")
         end, _ = await client.end()
         check("Redis goes on: the end of a session is enforced", end == (4410, "session_ended"), end)
-        redis.do("DEL", "session:list", "session:set")
+        redis.do("DEL", "session:list", "session:set", "session:unread")
 
         redis.do("SET", "session:ahead", json.dumps({"user_id": "eve", "created_at": int(time.time()) + 86_400}), "EX", "60")
         client, _ = await by_session(gate, "ahead")
