@@ -61,7 +61,8 @@ extension GateLoop {
             guard !isDraining else { throw Refusal(.draining, "the gate is shutting down") }
             guard canVouch else { throw Refusal(.cannotVouch, "the view of revocations is not confirmed") }
             pending.kind = .token
-            try tokenShown(stream, pending.bytes.span, pending, try token(kind, payload))
+            let (token, bytes) = (try token(kind, payload), pending.bytes)
+            try tokenShown(stream, bytes.span, pending, token)
         } catch {
             refuse(stream, error, pending)
         }
