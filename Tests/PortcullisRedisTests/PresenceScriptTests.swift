@@ -184,4 +184,24 @@ import Testing
         #expect(answer.errorText?.contains("WRONGTYPE") == true)
         #expect(PresenceScript.names(answer) == nil)
     }
+
+    /// Redis does nothing else while a script runs: of a large gate that is gone a slice goes at a time, and each is told once.
+    @Test func aLargeGateThatIsGoneGoesInSlices() throws {
+        for serial in 1...300 as ClosedRange<UInt64> {
+            try enter(first, serial, Identifier("u\(serial)"), names: 0, quietly: true)
+        }
+        try end(first)
+        for left in [44, 0, 0] as [Int64] {
+            try prune(second)
+            #expect(try ask("HLEN", "t:members:doc:1").integer == left)
+        }
+        var gone: Set<Identifier> = []
+        for _ in 0..<300 {
+            let message = try #require(try heard())
+            #expect(message.content == .left)
+            gone.insert(try #require(message.user))
+        }
+        #expect(gone.count == 300)
+        #expect(try ask("EXISTS", "t:present:doc:1", "t:hosts:doc:1").integer == 0)
+    }
 }
