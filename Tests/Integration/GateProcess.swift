@@ -100,19 +100,30 @@ final class GateProcess {
         return pid
     }
 
-    /// Where it listens, once it admits connections.
+    /// Where it listens, once it admits connections and has all descriptors of its own.
     func endpoint() throws -> Endpoint {
         for _ in 0..<2000 {
-            let text = String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
-            if text.contains("admitting connections"),
+            let text = said
+            if text.contains("admitting connections"), text.contains("admin API is listening"),
                 let found = text.firstMatch(of: /listening.*?address="?127\.0\.0\.1:(\d+)/), let port = UInt16(found.1)
             {
                 return .tcp(address: "127.0.0.1", port: port)
             }
             Thread.sleep(forTimeInterval: 0.01)
         }
-        let said = String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
         throw World.Vain(description: "the gate did not start: \(said)")
+    }
+
+    /// Its descriptors, each with what it is open on.
+    func descriptors() throws -> Set<String> {
+        let folder = "/proc/\(pid)/fd/"
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        return Set(
+            names.compactMap { number in
+                // One may be closed in between.
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: folder + number)).map { "\(number) \($0)" }
+            }
+        )
     }
 
     /// Stops it from running, and waits until it stands.

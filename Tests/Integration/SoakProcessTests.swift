@@ -25,15 +25,13 @@ import Testing
         let gate = try GateProcess(redis, secret: Self.secret, settings: settings)
         let endpoint = try gate.endpoint()
         let client = isSecured ? try certificates.client() : nil
-        // The last descriptors of its own.
-        try gate.wait(for: "admin API is listening")
-        let before = try descriptors(of: gate)
+        let before = try gate.descriptors()
         var settled = 0
         for number in 1...Self.settled * 2 {
             try round(number, endpoint, client)
-            var more: [String] = []
+            var more: Set<String> = []
             for _ in 0..<1500 {
-                more = try descriptors(of: gate).filter { !before.contains($0) }
+                more = try gate.descriptors().subtracting(before)
                 if more.isEmpty { break }
                 Thread.sleep(forTimeInterval: 0.01)
             }
@@ -89,15 +87,6 @@ import Testing
             ("permissions", "{\(rooms)}"),
         ]
         return String(decoding: try signer.sign(claims.map { (name: $0.0, json: Array($0.1.utf8)) }), as: UTF8.self)
-    }
-
-    /// Each with what it is open on.
-    private func descriptors(of gate: GateProcess) throws -> [String] {
-        let folder = "/proc/\(gate.pid)/fd/"
-        return try FileManager.default.contentsOfDirectory(atPath: folder).compactMap { number in
-            // One may be closed in between.
-            (try? FileManager.default.destinationOfSymbolicLink(atPath: folder + number)).map { "\(number) \($0)" }
-        }
     }
 
     private func resident(_ gate: GateProcess) throws -> Int {

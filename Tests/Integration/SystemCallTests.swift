@@ -38,11 +38,11 @@ struct SystemCallTests {
         let endpoint = try gate.endpoint()
         let signer = try TokenSigner(try SigningKey(secret: Self.secret.span, algorithm: .hs256, source: "the test"))
         // Tables grow with the first.
-        let idle = try descriptors(of: gate)
+        let idle = try gate.descriptors()
         var peers = try (0..<Self.crowd * 2).map { _ in try connect(endpoint, signer) }
         #expect(peers.allSatisfy { $0.status == 101 })
         peers = []
-        try wait("the first are gone") { try descriptors(of: gate) <= idle }
+        try wait("the first are gone") { try gate.descriptors().isSubset(of: idle) }
         let loop = try loop(of: gate)
         let file = redis.directory.path + "/calls"
         let tracer = try Shell.Child("exec strace -qq -s 0 -p \(loop) -o \(file)")
@@ -86,10 +86,6 @@ struct SystemCallTests {
         // Another thread is in the allocator, or in a mailbox, at the same moment.
         #expect(calls.removeValue(forKey: "futex") ?? 0 < handshakes / 4)
         #expect(calls == [:])
-    }
-
-    private func descriptors(of gate: GateProcess) throws -> Int {
-        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(gate.pid)/fd").count
     }
 
     private func wait(_ what: String, _ condition: () throws -> Bool) throws {
