@@ -2,7 +2,7 @@
 ///
 /// A connection is entered as *pending* before its credential is checked, so that a decision which arrives meanwhile finds it; it
 /// becomes *live* when the check is through, *condemned* when it is to be closed, and leaves by ``remove(_:)`` alone.
-public struct Registry: Sendable {
+public struct Registry: ~Copyable, Sendable {
     public enum State: UInt8, Sendable {
         case pending
         case live

@@ -1,6 +1,6 @@
 /// The replica: every decision that stands against a credential, as the log has it. It answers one question, at every handshake:
 /// does anything stand against this identity?
-public struct StandingDecisions: Sendable {
+public struct StandingDecisions: ~Copyable, Sendable {
     /// What stands against an identity.
     public enum Verdict: Equatable, Sendable {
         case revoked

@@ -1,4 +1,5 @@
 public import PortcullisCore
+import PortcullisWire
 
 /// Which claims say who somebody is (`tokens.claims`). The others have their registered names (RFC 7519, section 4.1).
 ///
@@ -67,9 +68,16 @@ enum Claim: Int, CaseIterable {
 
 /// The names of the claims as they are looked for: one text behind the other, so that a look-up follows no reference.
 struct ClaimTable {
+    /// What tells a name from nearly every other at a glance.
+    private struct Mark: Equatable {
+        let length: Int
+        let first: UInt8
+    }
+
     private var text: [UInt8] = []
-    /// Where the name of each claim ends in `text`.
-    private var ends = [15 of Int](repeating: 0)
+    /// Where the name of each claim begins in `text`.
+    private var starts = [15 of Int](repeating: 0)
+    private var marks = [15 of Mark](repeating: Mark(length: 0, first: 0))
     /// The claims whose names may be paths, and the parts of these.
     let paths: [(claim: Claim, parts: [Identifier])]
 
@@ -77,8 +85,9 @@ struct ClaimTable {
         var paths: [(claim: Claim, parts: [Identifier])] = []
         for claim in Claim.allCases {
             let name = claim.name(names)
+            starts[claim.rawValue] = text.count
+            marks[claim.rawValue] = Mark(length: name.bytes.count, first: name.bytes.first ?? 0)
             text += name.bytes
-            ends[claim.rawValue] = text.count
             let parts = name.bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
             if parts.count > 1 { paths.append((claim, parts.map { Identifier(bytes: Array($0)) })) }
         }
@@ -87,15 +96,12 @@ struct ClaimTable {
 
     /// Notes the place of a value for every claim of that name: one may serve two, such as a session that is the token itself.
     func note(_ place: Int32, of name: Span<UInt8>, in places: inout [15 of Int32]) {
+        guard name.count > 0 else { return }
         let text = text.span
-        var start = 0
-        for claim in 0..<15 {
-            let end = ends[claim]
-            defer { start = end }
-            guard end - start == name.count else { continue }
-            var at = 0
-            while at < name.count, text[start + at] == name[at] { at += 1 }
-            if at == name.count { places[claim] = place }
+        // Hardly two names have both in common.
+        let mark = Mark(length: name.count, first: name[0])
+        for claim in 0..<15 where marks[claim] == mark {
+            if text.extracting(starts[claim]..<starts[claim] + name.count).isSame(as: name) { places[claim] = place }
         }
     }
 }

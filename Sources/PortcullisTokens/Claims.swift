@@ -33,9 +33,7 @@ struct Claims {
     }
 
     private static func same(_ name: [UInt8], _ text: Span<UInt8>) -> Bool {
-        guard name.count == text.count else { return false }
-        for at in name.indices where name[at] != text[at] { return false }
-        return true
+        name.span.isSame(as: text)
     }
 
     /// The node of a claim's value; nil where the token lacks it.

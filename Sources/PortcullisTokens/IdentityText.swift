@@ -1,4 +1,5 @@
 import PortcullisCore
+import PortcullisWire
 
 /// Gathers the ids of an identity, field after field.
 struct IdentityText {
@@ -12,17 +13,14 @@ struct IdentityText {
 
     /// Whether text that is known to be UTF-8 may be an id: what ``Identifier/isWellFormed`` asks besides.
     static func isWellFormed(_ text: Span<UInt8>) -> Bool {
-        guard (1...255).contains(text.count) else { return false }
-        for at in text.indices where text[at] < 0x20 || text[at] == 0x7F { return false }
-        return true
+        (1...255).contains(text.count) && text.endOfText(from: 0) == text.count
     }
 
     /// Adds an id of the field that ``end(_:)`` then ends.
     /// - Returns: whether it is one.
     mutating func append(_ id: Span<UInt8>) -> Bool {
         guard Self.isWellFormed(id) else { return false }
-        // Safe: the buffer is read within its count while the closure runs.
-        id.withUnsafeBufferPointer { text.append(contentsOf: $0) }
+        text.append(0..<id.count, of: id)
         return true
     }
 

@@ -5,7 +5,7 @@ import PortcullisWire
 /// What a verifier works with: its policy, buffers, parsers and the contexts of its keys.
 ///
 /// Where a span of a buffer is lent to a method, a local constant holds the buffer: it costs a reference and no copy.
-struct TokenWork {
+struct TokenWork: ~Copyable {
     let policy: TokenPolicy
     /// The names of each issuer's claims.
     let tables: [ClaimTable]
@@ -126,20 +126,15 @@ struct TokenWork {
     // MARK: - Header and key
 
     private func isKnown(_ text: Span<UInt8>) -> Bool {
-        guard let known, known.text.count == text.count else { return false }
-        let bytes = known.text.span
-        for at in text.indices where bytes[at] != text[at] { return false }
-        return true
+        guard let known else { return false }
+        return known.text.span.isSame(as: text)
     }
 
     /// Keeps a header whose token is authentic, so that nobody without a key can push it out. Not where a claim has its part in the
     /// choice.
     private mutating func remember(_ text: Span<UInt8>, _ choice: Choice) {
         guard policy.issuers.count == 1 else { return }
-        var copy: [UInt8] = []
-        copy.reserveCapacity(text.count)
-        for at in text.indices { copy.append(text[at]) }
-        known = KnownHeader(text: copy, choice: choice)
+        known = KnownHeader(text: text.copy(), choice: choice)
     }
 
     private mutating func choose(_ text: Span<UInt8>, _ payloadCount: Int) throws(Refusal) -> Choice {

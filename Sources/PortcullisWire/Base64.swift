@@ -2,17 +2,20 @@
 public enum Base64 {
     /// Appends the standard encoding with padding (section 4).
     public static func append(_ bytes: Span<UInt8>, to text: inout [UInt8]) {
-        var at = 0
+        var (at, to) = (0, text.count)
+        text.append(contentsOf: repeatElement(UInt8(ascii: "="), count: (bytes.count + 2) / 3 * 4))
+        var digits = text.mutableSpan
         while at < bytes.count {
             let left = bytes.count - at
             let group =
                 UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0)
                 | (left > 2 ? UInt32(bytes[at + 2]) : 0)
-            text.append(digit(group >> 18))
-            text.append(digit(group >> 12))
-            text.append(left > 1 ? digit(group >> 6) : UInt8(ascii: "="))
-            text.append(left > 2 ? digit(group) : UInt8(ascii: "="))
+            digits[to] = digit(group >> 18)
+            digits[to + 1] = digit(group >> 12)
+            if left > 1 { digits[to + 2] = digit(group >> 6) }
+            if left > 2 { digits[to + 3] = digit(group) }
             at += 3
+            to += 4
         }
     }
 

@@ -7,6 +7,26 @@ extension Span where Element == UInt8 {
         return copy
     }
 
+    /// A copy of all bytes.
+    public func copy() -> [UInt8] {
+        copy(0..<count)
+    }
+
+    /// Whether these are the very bytes of another.
+    public func isSame(as other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        var at = 0
+        while at + 8 <= count {
+            guard word(at: at) == other.word(at: at) else { return false }
+            at += 8
+        }
+        while at < count {
+            guard self[at] == other[at] else { return false }
+            at += 1
+        }
+        return true
+    }
+
     /// Whether these bytes are exactly those letters.
     func equals(_ range: Range<Int>, _ text: StaticString) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
@@ -26,9 +46,22 @@ extension Span where Element == UInt8 {
 
     /// As ``equals(_:_:)`` for a name that is written in any case; `text` is in lower case.
     func equalsIgnoringCase(_ range: Range<Int>, _ text: StaticString) -> Bool {
-        guard range.count == text.utf8CodeUnitCount else { return false }
+        let count = text.utf8CodeUnitCount
+        guard range.count == count else { return false }
+        // A static string's bytes live as long as the process; the pointer does not leave the closure.
         return text.withUTF8Buffer { letters in
-            letters.indices.allSatisfy { letters[$0] == ByteSet.lowercased(self[range.lowerBound + $0]) }
+            let letters = letters.span
+            var at = 0
+            while at + 8 <= count {
+                let word = EightBytes(bits: word(at: range.lowerBound + at))
+                guard word.lowercased == letters.word(at: at) else { return false }
+                at += 8
+            }
+            while at < count {
+                guard letters[at] == ByteSet.lowercased(self[range.lowerBound + at]) else { return false }
+                at += 1
+            }
+            return true
         }
     }
 
@@ -77,18 +110,46 @@ extension Span where Element == UInt8 {
 
     /// The first byte at or behind `start` that is a control character (C0 or DEL), or the end. Words without one are passed over
     /// whole: most of a handshake is one long token.
-    func endOfText(from start: Int) -> Int {
+    public func endOfText(from start: Int) -> Int {
         var at = start
         while at + 8 <= count {
-            let word = word(at: at)
-            let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
-            let low = (word &- 0x2020_2020_2020_2020) & ~word
-            let seven = (delete &- 0x0101_0101_0101_0101) & ~delete
-            if (low | seven) & 0x8080_8080_8080_8080 != 0 { break }
+            let word = EightBytes(bits: word(at: at))
+            let controls = word.within(0...0x1F) | word.equal(0x7F)
+            if controls != 0 { return at + EightBytes.first(controls) }
             at += 8
         }
         while at < count, self[at] >= 0x20, self[at] != 0x7F { at += 1 }
         return at
+    }
+
+    /// The first byte at or behind `start` that a string of JSON does not hold as it is: a quote, a backslash, a control character (C0), or
+    /// one that is not ASCII; or the end.
+    func endOfPlainText(from start: Int) -> Int {
+        var at = start
+        while at + 8 <= count {
+            let word = EightBytes(bits: word(at: at))
+            let others =
+                word.foreign | word.within(0...0x1F) | word.equal(UInt8(ascii: "\"")) | word.equal(UInt8(ascii: "\\"))
+            if others != 0 { return at + EightBytes.first(others) }
+            at += 8
+        }
+        while at < count {
+            switch self[at] {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"), 0..<0x20, 0x80...: return at
+            default: at += 1
+            }
+        }
+        return at
+    }
+
+    /// Whether all are letters of `b64token` (RFC 6750, section 2.1), its padding aside.
+    func areBearerLetters() -> Bool {
+        var at = 0
+        while at + 8 <= count {
+            guard EightBytes(bits: word(at: at)).areBearerLetters else { return false }
+            at += 8
+        }
+        return allSatisfy(at..<count, .bearer)
     }
 }
 
@@ -99,7 +160,7 @@ extension [UInt8] {
     }
 
     /// Appends some of another's bytes, as one copy.
-    mutating func append(_ range: Range<Int>, of bytes: Span<UInt8>) {
+    public mutating func append(_ range: Range<Int>, of bytes: Span<UInt8>) {
         // The pointer does not leave the closure, and the two never overlap: a span forbids changes of what it looks at.
         bytes.extracting(range).withUnsafeBufferPointer { append(contentsOf: $0) }
     }

@@ -12,7 +12,7 @@ struct Cookies {
 
     /// More than one `Cookie` line is no client's habit, but what an intermediary may make of one (RFC 9113, section 8.2.3): they are
     /// read as one.
-    mutating func next(in head: RequestHead, _ bytes: Span<UInt8>) -> Cookie? {
+    mutating func next(in head: borrowing RequestHead, _ bytes: Span<UInt8>) -> Cookie? {
         while field < head.fields.count {
             let line = head.fields[field].value
             guard head.fields[field].name == .cookie, (at ?? line.lowerBound) < line.upperBound else {

@@ -46,7 +46,7 @@ public struct CredentialSource: Equatable, Sendable {
     ///   (a cookie whose value can be the id of no session).
     public func credential(
         of request: UpgradeRequest,
-        _ head: RequestHead,
+        _ head: borrowing RequestHead,
         _ bytes: Span<UInt8>
     ) throws(Refusal) -> Credential? {
         let explicit = try explicitPlace(request, head, bytes)
@@ -70,7 +70,7 @@ public struct CredentialSource: Equatable, Sendable {
 
     private func explicitPlace(
         _ request: UpgradeRequest,
-        _ head: RequestHead,
+        _ head: borrowing RequestHead,
         _ bytes: Span<UInt8>
     ) throws(Refusal) -> Place? {
         var found: Place?
@@ -112,7 +112,7 @@ public struct CredentialSource: Equatable, Sendable {
 
     /// A session cookie and a token cookie. An empty one, which some servers leave behind at sign-out, is none.
     private func ambientPlaces(
-        _ head: RequestHead,
+        _ head: borrowing RequestHead,
         _ bytes: Span<UInt8>
     ) throws(Refusal) -> (session: Place?, token: Place?) {
         guard sessionCookie != nil || tokenCookie != nil else { return (nil, nil) }
@@ -159,12 +159,7 @@ public struct CredentialSource: Equatable, Sendable {
     private static func isBearerToken(_ bytes: [UInt8]) -> Bool {
         var end = bytes.count
         while end > 0, bytes[end - 1] == UInt8(ascii: "=") { end -= 1 }
-        guard end > 0 else { return false }
-        // Without a branch for a letter: it looks at every byte of every token, and what comes next nobody can guess.
-        let letters = ByteSet.bearer
-        var isLetters: UInt64 = 1
-        for byte in bytes[..<end] { isLetters &= letters.has(byte) }
-        return isLetters == 1
+        return end > 0 && bytes.span.extracting(first: end).areBearerLetters()
     }
 
     private func ticket(_ range: Range<Int>, _ bytes: Span<UInt8>) throws(Refusal) -> Identifier {

@@ -24,7 +24,7 @@ public struct Forwarding: Equatable, Sendable {
 
     /// What `X-Forwarded-For` says on a connection of a trusted peer. Each proxy appends whom it was connected from: so it is read from
     /// its end, over all lines, up to the first address that is no trusted proxy's. What stands before that anybody may have written.
-    public func client(_ head: RequestHead, _ bytes: Span<UInt8>) -> Client {
+    public func client(_ head: borrowing RequestHead, _ bytes: Span<UInt8>) -> Client {
         var elements: [Range<Int>] = []
         var list = ListElements(.forwardedFor)
         while let element = list.next(in: head, bytes) { elements.append(element) }
@@ -38,7 +38,7 @@ public struct Forwarding: Equatable, Sendable {
     }
 
     /// Whether the nearest proxy says that the client speaks TLS to it (`X-Forwarded-Proto`); nil where it says nothing.
-    public static func isSecure(_ head: RequestHead, _ bytes: Span<UInt8>) -> Bool? {
+    public static func isSecure(_ head: borrowing RequestHead, _ bytes: Span<UInt8>) -> Bool? {
         var last: Range<Int>?
         var list = ListElements(.forwardedProto)
         while let element = list.next(in: head, bytes) { last = element }

@@ -9,7 +9,7 @@ struct ListElements {
         self.name = name
     }
 
-    mutating func next(in head: RequestHead, _ bytes: Span<UInt8>) -> Range<Int>? {
+    mutating func next(in head: borrowing RequestHead, _ bytes: Span<UInt8>) -> Range<Int>? {
         while field < head.fields.count {
             let value = head.fields[field].value
             guard head.fields[field].name == name, (at ?? value.lowerBound) < value.upperBound else {
@@ -27,7 +27,7 @@ struct ListElements {
     }
 
     /// Whether a header lists this word, in any case; `word` is in lower case.
-    static func contains(_ word: StaticString, _ name: FieldName, _ head: RequestHead, _ bytes: Span<UInt8>) -> Bool {
+    static func contains(_ word: StaticString, _ name: FieldName, _ head: borrowing RequestHead, _ bytes: Span<UInt8>) -> Bool {
         var elements = ListElements(name)
         while let element = elements.next(in: head, bytes) {
             if bytes.equalsIgnoringCase(element, word) { return true }

@@ -8,7 +8,7 @@ public struct PresentedClient: Equatable, Sendable {
     /// disagree.
     public let device: Identifier?
 
-    public init(_ head: RequestHead, _ bytes: Span<UInt8>) {
+    public init(_ head: borrowing RequestHead, _ bytes: Span<UInt8>) {
         userAgent = head.count(.userAgent) == 1 ? head.value(.userAgent).map { bytes.copy($0) } : nil
         var found: Identifier?
         var isAmbiguous = false

@@ -19,7 +19,7 @@ public struct HeadLimits: Equatable, Sendable {
 ///
 /// It is made to be kept and used again for the next connection: then a head allocates nothing. It holds where things stand, not
 /// what: every question is asked together with the bytes that were parsed.
-public struct RequestHead: Sendable {
+public struct RequestHead: ~Copyable, Sendable {
     public struct Field: Equatable, Sendable {
         public let name: FieldName
         /// Where the name stands, as it was written.

@@ -189,24 +189,22 @@ public struct StrictJSON: Sendable {
     private mutating func string(_ bytes: Span<UInt8>, _ quote: Int) throws(JSONError) -> Int {
         var at = quote + 1
         var escaped = false
-        while at < bytes.count {
-            let byte = bytes[at]
-            if byte == UInt8(ascii: "\"") {
+        while true {
+            at = bytes.endOfPlainText(from: at)
+            guard at < bytes.count else { throw .malformed(at: at) }
+            switch bytes[at] {
+            case UInt8(ascii: "\""):
                 append(.string, escaped: escaped, quote + 1, at)
                 return at + 1
-            } else if byte == UInt8(ascii: "\\") {
+            case UInt8(ascii: "\\"):
                 escaped = true
                 at = try escape(bytes, at)
-            } else if byte < 0x20 {
-                throw .malformed(at: at)
-            } else if byte < 0x80 {
-                at += 1
-            } else {
+            case ..<0x20: throw .malformed(at: at)
+            default:
                 guard let length = UTF8Check.sequenceLength(bytes, at) else { throw .notUnicode(at: at) }
                 at += length
             }
         }
-        throw .malformed(at: at)
     }
 
     private func escape(_ bytes: Span<UInt8>, _ start: Int) throws(JSONError) -> Int {

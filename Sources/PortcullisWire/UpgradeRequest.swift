@@ -40,7 +40,7 @@ public struct UpgradeRequest: Equatable, Sendable {
     public static let mostSubprotocols = 32
 
     /// The checks in their order: the path (404), the upgrade and its version (426), all else (400).
-    public init(_ head: RequestHead, _ bytes: Span<UInt8>, base: BasePath = .standard) throws(Refusal) {
+    public init(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, base: BasePath = .standard) throws(Refusal) {
         resource = try Self.resource(head.path, bytes, base)
         guard ListElements.contains("websocket", .upgrade, head, bytes) else {
             throw Refusal(.upgradeRequired, "the request asks for no upgrade to websocket")
@@ -71,7 +71,7 @@ public struct UpgradeRequest: Equatable, Sendable {
 
     private static func atMostOne(
         _ name: FieldName,
-        _ head: RequestHead,
+        _ head: borrowing RequestHead,
         _ detail: String
     ) throws(Refusal) -> Range<Int>? {
         guard head.count(name) <= 1 else { throw Refusal(.badRequest, detail) }
@@ -104,7 +104,7 @@ public struct UpgradeRequest: Equatable, Sendable {
     }
 
     /// Tokens, each once (RFC 6455, section 4.1, point 10), over any number of lines (section 11.3.4). Whether `portcullis.v1` is one.
-    private static func checkSubprotocols(_ head: RequestHead, _ bytes: Span<UInt8>) throws(Refusal) -> Bool {
+    private static func checkSubprotocols(_ head: borrowing RequestHead, _ bytes: Span<UInt8>) throws(Refusal) -> Bool {
         var elements = ListElements(.subprotocol)
         var offersVersion1 = false
         var count = 0

@@ -30,7 +30,7 @@ import Testing
         )
     }
 
-    static func slots(_ registry: Registry, _ field: Identity.Field, _ id: Identifier) -> [UInt32] {
+    static func slots(_ registry: borrowing Registry, _ field: Identity.Field, _ id: Identifier) -> [UInt32] {
         var list: [UInt32] = []
         registry.forEach(field, id) { slot, identity in
             #expect(identity[field] == id)
@@ -39,7 +39,7 @@ import Testing
         return list.sorted()
     }
 
-    func compare(_ registry: Registry, _ model: [UInt32: Known]) {
+    func compare(_ registry: borrowing Registry, _ model: [UInt32: Known]) {
         #expect(registry.count == model.count)
         for number in 0..<40 {
             let user = Identifier("u\(number)")
@@ -131,7 +131,7 @@ import Testing
         #expect(registry.count == 0)
         #expect(registry.register(3, Identity(user: "bob"), presented: ms(9)) == true)
         #expect(Self.slots(registry, .token, "t1").isEmpty)
-        #expect(!registry.hasConnections(of: "alice"))
+        #expect(registry.hasConnections(of: "alice") == false)
     }
 
     /// Another credential of the same user: found by its ids, and no more by those of the one before.

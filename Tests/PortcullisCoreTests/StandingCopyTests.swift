@@ -96,7 +96,7 @@ import Testing
         // The block comes back from elsewhere: it stays lifted, and counts for nobody.
         let block = logged("b", 1, .block(Self.alice, except: nil, until: nil))
         standing.apply(block)
-        #expect(!standing.counts(block, now: ms(0)))
+        #expect(standing.counts(block, now: ms(0)) == false)
         #expect(standing.count == 0)
     }
 
@@ -106,17 +106,17 @@ import Testing
         let revoke = Decision.revoke(.init(select: Self.alice, issuedBefore: .never))
         standing.apply(logged("h:1", 1, revoke))
         standing.apply(logged("l", 2, .lift(event: "h:1")))
-        #expect(!standing.holds("h:1"))
+        #expect(standing.holds("h:1") == false)
         standing.apply(logged("h:1", 1, revoke))
-        #expect(!standing.holds("h:1"))
+        #expect(standing.holds("h:1") == false)
         standing.apply(logged("h:1", 3, revoke))
-        #expect(standing.holds("h:1"))
+        #expect(standing.holds("h:1") == true)
         // The lift comes again, as a copy.
         standing.apply(logged("l", 2, .lift(event: "h:1")))
-        #expect(standing.holds("h:1"))
+        #expect(standing.holds("h:1") == true)
         // A guess that came in between is no later decision.
         standing.apply(logged("h:2", 9, revoke), isProvisional: true)
         standing.apply(logged("m", 8, .lift(event: "h:2")))
-        #expect(!standing.holds("h:2"))
+        #expect(standing.holds("h:2") == false)
     }
 }

@@ -2,7 +2,7 @@ import PortcullisCore
 import Testing
 
 /// A replica with the words of a transcript.
-struct Replica {
+struct Replica: ~Copyable {
     var standing = StandingDecisions(
         lifetimes: .init(retention: .seconds(25 * 3600), longestSession: .seconds(30 * 86400))
     )
@@ -147,7 +147,7 @@ func user(_ id: Identifier) -> Selector {
         func bare(_ id: Identifier?, _ order: Int64) -> LoggedEvent {
             LoggedEvent(key: id ?? "h:1", order: order, event: Event(id: id, decision: decision))
         }
-        func revokes(_ standing: StandingDecisions, issued: Int64) -> Bool {
+        func revokes(_ standing: borrowing StandingDecisions, issued: Int64) -> Bool {
             let identity = Identity(user: user, issued: WallTime(milliseconds: issued))
             return standing.verdict(on: identity, from: nil, presented: now, now: now) == .revoked
         }
@@ -158,8 +158,8 @@ func user(_ id: Identifier) -> Selector {
         standing.apply(bare("b", 1200))
         let isEnforcedAnew = standing.applyBare(bare("b", 9000))
         #expect(isNew && isStillAGuess && !isEnforcedAnew)
-        #expect(revokes(standing, issued: 1200))
-        #expect(!revokes(standing, issued: 1201))
+        #expect(revokes(standing, issued: 1200) == true)
+        #expect(revokes(standing, issued: 1201) == false)
         // An id that is made of the payload does not tell a repetition from a new decision.
         standing.apply(bare(nil, 1300))
         let isANewDecision = standing.applyBare(bare(nil, 9000))
@@ -295,8 +295,8 @@ func user(_ id: Identifier) -> Selector {
             { $0.block(user("alice"), as: "b2", order: 30) },
         ])
         #expect(blocked.verdict(Self.alice) == .blocked)
-        #expect(!blocked.standing.holds("b1"))
-        #expect(blocked.standing.holds("b2"))
+        #expect(blocked.standing.holds("b1") == false)
+        #expect(blocked.standing.holds("b2") == true)
         let free = play([
             { $0.block(user("alice"), as: "b1", order: 10) }, { $0.block(user("alice"), as: "b2", order: 20) },
             { $0.unblock(user("alice"), order: 30) },
@@ -321,7 +321,7 @@ func user(_ id: Identifier) -> Selector {
         #expect(replica.verdict(Self.alice) == .blocked)
         replica.block(user("alice"), order: 30)
         #expect(replica.verdict(Self.alice) == nil)
-        #expect(!replica.standing.holds("b1"))
+        #expect(replica.standing.holds("b1") == false)
     }
 
     /// Who may publish can say anything under the id of a decision. What the log holds under it stays.

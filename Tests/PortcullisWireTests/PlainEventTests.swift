@@ -18,7 +18,8 @@ import Testing
             let key: [UInt8] = Array("e1".utf8)
             let order: Int64 = 1_700_000_000_000
             let all = bytes + key
-            var (short, long) = (StandingDecisions(), StandingDecisions())
+            var short = StandingDecisions()
+            var long = StandingDecisions()
             let place = bytes.count..<all.count
             let isTaken = short.take(plain.decision(key: place, order: order), of: all.span, mayInsert: true)
             #expect(isTaken, comment)
@@ -36,7 +37,7 @@ import Testing
         }
     }
 
-    private func copies(_ standing: StandingDecisions) -> [LoggedEvent] {
+    private func copies(_ standing: borrowing StandingDecisions) -> [LoggedEvent] {
         var search = standing.searchForMissing()
         return standing.missing(&search, now: WallTime(milliseconds: 0), rows: 10, copies: 10)
     }

@@ -16,7 +16,7 @@ extension GateLoop {
             judgeHead(stream, bytes)
             return
         }
-        for at in bytes.indices { pending.bytes.append(bytes[at]) }
+        pending.bytes.append(bytes.indices, of: bytes)
         let all = pending.bytes
         judgeHead(stream, all.span)
     }
@@ -27,7 +27,7 @@ extension GateLoop {
             let slot = Int(stream.slot)
             guard lives[slot].pending == nil else { return }
             let pending = PendingHandshake()
-            pending.bytes = copy(bytes)
+            pending.bytes = bytes.copy()
             lives[slot].pending = pending
         case .refused(let refusal):
             let held = throttled(stream)
@@ -35,13 +35,6 @@ extension GateLoop {
         case .complete(let length):
             handshake(stream, bytes, length)
         }
-    }
-
-    func copy(_ bytes: Span<UInt8>) -> [UInt8] {
-        var array: [UInt8] = []
-        array.reserveCapacity(bytes.count)
-        for at in bytes.indices { array.append(bytes[at]) }
-        return array
     }
 
     // MARK: - The credential
@@ -66,7 +59,7 @@ extension GateLoop {
             if let asked, asked.bytes.isEmpty, let request = asked.request,
                 configuration.refusal.opensAndCloses(error.outcome, request, asked.origin)
             {
-                asked.bytes = copy(bytes)
+                asked.bytes = bytes.copy()
             }
             refuse(stream, held?.refusal ?? error, asked, retryAfter: held?.retryAfter)
         }
@@ -186,7 +179,7 @@ extension GateLoop {
         let slot = Int(stream.slot)
         guard [.head, .authenticating, .verifying].contains(lives[slot].phase) else { return }
         // Who has waited for its share has them already.
-        if !pending.isUpgraded, lives[slot].phase != .verifying { pending.bytes = copy(bytes) }
+        if !pending.isUpgraded, lives[slot].phase != .verifying { pending.bytes = bytes.copy() }
         lives[slot].pending = pending
         lives[slot].phase = .asking
     }
@@ -197,7 +190,7 @@ extension GateLoop {
             refuse(stream, Refusal(.badRequest, "too much was sent before the answer"))
             return
         }
-        for at in bytes.indices { pending.bytes.append(bytes[at]) }
+        pending.bytes.append(bytes.indices, of: bytes)
     }
 
     /// Redis has answered what a handshake waited for.

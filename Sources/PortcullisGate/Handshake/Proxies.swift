@@ -34,7 +34,7 @@ extension GateLoop {
 
     func proxyHeaderReceived(_ stream: StreamID, _ bytes: Span<UInt8>) {
         guard var header = proxyHeaders[stream.slot] else { return }
-        for at in bytes.indices { header.append(bytes[at]) }
+        header.append(bytes.indices, of: bytes)
         switch ProxyHeader.parse(header.span) {
         case .incomplete(let more):
             proxyHeaders[stream.slot] = header

@@ -1,6 +1,7 @@
 import PortcullisCore
 import PortcullisReactor
 import PortcullisTokens
+import PortcullisWire
 
 /// Tokens that clients show at their handshakes, verified a share a turn: ten thousand who come back at once hold up no decision, and nobody
 /// who is there already. Who comes when the share is used up waits in line, the time for its handshake running on; nothing is known of it
@@ -14,7 +15,7 @@ extension GateLoop {
         _ token: [UInt8]
     ) throws(Refusal) {
         if verifications.isOpen { return try presented(stream, bytes, pending, token) }
-        if !pending.isUpgraded { pending.bytes = copy(bytes) }
+        if !pending.isUpgraded { pending.bytes = bytes.copy() }
         pending.token = token
         lives[Int(stream.slot)].pending = pending
         lives[Int(stream.slot)].phase = .verifying

@@ -19,12 +19,12 @@ extension GateLoop {
         heard(stream.slot)
         // Behind what waits already.
         if let waiting = unread[stream.slot] {
-            for at in bytes.indices { waiting.bytes.append(bytes[at]) }
+            waiting.bytes.append(bytes.indices, of: bytes)
             return
         }
         let taken = isCongested || Clock.boot() >= messagesEnd ? 0 : readFrames(stream, bytes, until: messagesEnd)
         guard taken < bytes.count, isCurrent(stream), lives[Int(stream.slot)].phase == .live else { return }
-        unread[stream.slot] = Unread(copy(bytes.extracting(taken..<bytes.count)))
+        unread[stream.slot] = Unread(bytes.copy(taken..<bytes.count))
         // Who is held back gets into line when it has tokens again (Pacing.swift).
         if !isHeldBack(stream) { unreadOrder.append(stream) }
         engine.pauseReading(stream)
