@@ -68,16 +68,17 @@ enum Claim: Int, CaseIterable {
 
 /// The names of the claims as they are looked for: one text behind the other, so that a look-up follows no reference.
 struct ClaimTable {
-    /// What tells a name from nearly every other at a glance.
-    private struct Mark: Equatable {
+    /// A name, with what tells it from nearly every other at a glance.
+    private struct Name {
         let length: Int
         let first: UInt8
+        /// Where it begins in `text`.
+        let start: Int
     }
 
     private var text: [UInt8] = []
-    /// Where the name of each claim begins in `text`.
-    private var starts = [15 of Int](repeating: 0)
-    private var marks = [15 of Mark](repeating: Mark(length: 0, first: 0))
+    /// The name of each claim, by its raw value.
+    private var names: [Name] = []
     /// The claims whose names may be paths, and the parts of these.
     let paths: [(claim: Claim, parts: [Identifier])]
 
@@ -85,8 +86,7 @@ struct ClaimTable {
         var paths: [(claim: Claim, parts: [Identifier])] = []
         for claim in Claim.allCases {
             let name = claim.name(names)
-            starts[claim.rawValue] = text.count
-            marks[claim.rawValue] = Mark(length: name.bytes.count, first: name.bytes.first ?? 0)
+            self.names.append(Name(length: name.bytes.count, first: name.bytes.first ?? 0, start: text.count))
             text += name.bytes
             let parts = name.bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
             if parts.count > 1 { paths.append((claim, parts.map { Identifier(bytes: Array($0)) })) }
@@ -97,11 +97,10 @@ struct ClaimTable {
     /// Notes the place of a value for every claim of that name: one may serve two, such as a session that is the token itself.
     func note(_ place: Int32, of name: Span<UInt8>, in places: inout [15 of Int32]) {
         guard name.count > 0 else { return }
-        let text = text.span
-        // Hardly two names have both in common.
-        let mark = Mark(length: name.count, first: name[0])
-        for claim in 0..<15 where marks[claim] == mark {
-            if text.extracting(starts[claim]..<starts[claim] + name.count).isSame(as: name) { places[claim] = place }
+        let (text, names, first) = (text.span, names.span, name[0])
+        for claim in names.indices where names[claim].length == name.count && names[claim].first == first {
+            let start = names[claim].start
+            if text.extracting(start..<start + name.count).isSame(as: name) { places[claim] = place }
         }
     }
 }
