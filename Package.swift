@@ -149,7 +149,8 @@ let package = Package(
             ],
             path: "Tests/Integration",
             exclude: [
-                "outside.py", "outside_kit.py", "outside_limits.py", "outside_live.py", "outside_sessions.py",
+                "allocation_meter.c", "outside.py", "outside_kit.py", "outside_limits.py", "outside_live.py",
+                "outside_sessions.py",
                 "outside_settings.py", "outside_tokens.py", "outside_wsproto.py",
             ],
             swiftSettings: features

@@ -7,6 +7,9 @@ final class GateProcess {
     /// The program, as the package manager built it beside the tests.
     static let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         .appending(path: "portcullis").path
+    /// The optimised program, where it was built: of the same package manager's folder.
+    static let release = URL(filePath: program).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "release/portcullis").path
 
     let pid: pid_t
     private let log: String
@@ -18,8 +21,16 @@ final class GateProcess {
 
     /// - Parameters:
     ///   - settings: further lines of the configuration.
+    ///   - tokens: whose tokens are accepted, in place of those that the secret signs.
     ///   - environment: further variables.
-    init(_ redis: RedisServer, secret: [UInt8], settings: String, environment: [String: String] = [:]) throws {
+    init(
+        _ redis: RedisServer,
+        program: String = GateProcess.program,
+        secret: [UInt8],
+        settings: String,
+        tokens: String? = nil,
+        environment: [String: String] = [:]
+    ) throws {
         let folder = redis.directory.path
         key = folder + "/secret"
         try Data(secret).write(to: URL(filePath: key))
@@ -30,12 +41,12 @@ final class GateProcess {
             admin: 127.0.0.1:0
             state_dir: \(folder)/state
             redis: {url: "unix://\(redis.socket)"}
-            tokens: {secret_file: "\(key)"}
+            tokens: {\(tokens ?? #"secret_file: "\#(key)""#)}
 
             """
         try Data((first + settings).utf8).write(to: URL(filePath: config))
         log = folder + "/gate.log"
-        pid = try Self.start(["serve", "--config", config], output: log, environment)
+        pid = try Self.start(program, ["serve", "--config", config], output: log, environment)
     }
 
     /// Writes its configuration anew; it is read at SIGHUP.
@@ -80,6 +91,7 @@ final class GateProcess {
 
     /// Not by Foundation's Process, whose one thread for all children waits for as long as the redis-server of a test runs.
     private static func start(
+        _ program: String,
         _ words: [String],
         output: String,
         _ more: [String: String]
