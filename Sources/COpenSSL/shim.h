@@ -1,6 +1,9 @@
 #ifndef PORTCULLIS_COPENSSL_SHIM_H
 #define PORTCULLIS_COPENSSL_SHIM_H
 
+// The hash functions by their low-level names are called deprecated, and are what RunningDigest.swift needs.
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>

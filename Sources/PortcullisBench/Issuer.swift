@@ -29,7 +29,7 @@ struct Issuer {
             key = try SigningKey.pem(pair.privatePEM, algorithm: algorithm, kid: pair.kid)
             privateKey = try PrivateKey(pem: pair.privatePEM)
         }
-        signer = try TokenSigner(key)
+        signer = TokenSigner(key)
         try Self.keep(kept, as: file)
     }
 

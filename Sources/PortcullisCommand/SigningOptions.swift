@@ -46,7 +46,7 @@ struct SigningOptions: ParsableArguments {
         let types = settings.tokens.types
         let type: String? = types.contains(.jwt) ? "JWT" : types.contains(.accessToken) ? "at+jwt" : nil
         do throws(KeyError) {
-            return try TokenSigner(try key(common), type: type)
+            return TokenSigner(try key(common), type: type)
         } catch {
             throw CommandFailure.usage(error.description)
         }

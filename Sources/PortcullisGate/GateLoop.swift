@@ -63,7 +63,6 @@ final class GateLoop {
     var output: [UInt8] = []
     /// What is hashed for `Sec-WebSocket-Accept`, and by what; used again and again.
     var acceptInput: [UInt8] = []
-    var sha1: SHA1Context?
     /// Whom a message goes to; used again and again.
     var receivers: [UInt32] = []
 
@@ -124,7 +123,7 @@ final class GateLoop {
         verifier = keysInForce.verifier
         frameReader = FrameReader(.server, limits: configuration.messageLimits)
         firstFrameReader = FrameReader(.server, limits: .firstMessage(token: configuration.credentials.longestToken))
-        cookieContext = configuration.sessions?.cookieKey.flatMap { try? HMACContext($0) }
+        cookieContext = configuration.sessions?.cookieKey.map { HMACContext($0) }
         now = BootTime(nanoseconds: Clock.boot())
         wall = WallTime(milliseconds: Clock.wall())
         sessionCare = SessionCare(now: now)

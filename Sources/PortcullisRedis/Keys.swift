@@ -38,19 +38,19 @@ public struct Keys: Equatable, Sendable {
     public func instance(_ number: UInt32) -> String { instancePrefix + String(number, radix: 16) }
     public func probe(_ node: String) -> String { prefix + "probe:" + node }
 
-    /// The key of a ticket, which is not in it: whoever reads the names of the keys cannot use it. nil where it cannot be hashed.
-    public func ticket(_ ticket: Identifier) -> [UInt8]? {
+    /// The key of a ticket, which is not in it: whoever reads the names of the keys cannot use it.
+    public func ticket(_ ticket: Identifier) -> [UInt8] {
         hashed("ticket:", ticket.bytes)
     }
 
     /// When a session that does not say when it was made was seen first.
-    public func first(_ session: Identifier) -> [UInt8]? { hashed("first:", session.bytes) }
+    public func first(_ session: Identifier) -> [UInt8] { hashed("first:", session.bytes) }
 
     /// How long a key that slides has lived at the longest from one use to the next.
-    public func life(_ key: [UInt8]) -> [UInt8]? { hashed("life:", key) }
+    public func life(_ key: [UInt8]) -> [UInt8] { hashed("life:", key) }
 
-    private func hashed(_ name: String, _ bytes: [UInt8]) -> [UInt8]? {
-        guard let digest = try? SHA256.digest(bytes.span) else { return nil }
+    private func hashed(_ name: String, _ bytes: [UInt8]) -> [UInt8] {
+        let digest = SHA256.digest(bytes.span)
         return Array((prefix + name).utf8) + Hexadecimal.encode(digest.span)
     }
 

@@ -8,9 +8,9 @@ import PortcullisWire
 /// (redis.md). `P:refreshed:<hash>` remembers a token that was used, with the name of its family, for as long as one of the family's
 /// access tokens may live; `P:family:<family>` holds the hash of the one token that is good, or `revoked ` and the last that was.
 public enum RefreshScript {
-    /// The hash that stands for a token in the names of keys; nil where it cannot be hashed.
-    public static func hash(_ token: [UInt8]) -> [UInt8]? {
-        guard let digest = try? SHA256.digest(token.span) else { return nil }
+    /// The hash that stands for a token in the names of keys.
+    public static func hash(_ token: [UInt8]) -> [UInt8] {
+        let digest = SHA256.digest(token.span)
         return Hexadecimal.encode(digest.span)
     }
 

@@ -89,7 +89,7 @@ public struct TokenCheck: Equatable, Sendable {
         """
 
     /// nil only where OpenSSL has no SHA-256.
-    public func command(_ keys: Keys) -> Command? {
+    public func command(_ keys: Keys) -> Command {
         var names: [[UInt8]] = []
         if asksRevocations {
             if let token { names.append(SharedKeys.revoked(token)) }
@@ -99,8 +99,7 @@ public struct TokenCheck: Equatable, Sendable {
         if asksRevocations { names.append(SharedKeys.version(user)) }
         if asksActive {
             let active = SharedKeys.active(user, hash)
-            guard let life = keys.life(active) else { return nil }
-            names += [active, life]
+            names += [active, keys.life(active)]
         }
         if resource != nil { names.append(keys.permissions(of: user)) }
         let flags = [String(revocations), asksRevocations ? "1" : "0", asksActive ? "1" : "0"]

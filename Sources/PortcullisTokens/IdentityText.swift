@@ -24,6 +24,10 @@ struct IdentityText {
         return true
     }
 
+    mutating func append(hexadecimal bytes: Span<UInt8>) {
+        Hexadecimal.append(bytes, to: &text)
+    }
+
     mutating func append(_ id: Identifier) {
         text.append(contentsOf: id.bytes)
     }

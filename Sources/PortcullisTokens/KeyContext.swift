@@ -7,7 +7,7 @@ enum KeyContext {
 
     init(_ key: VerificationKey) throws(CryptoError) {
         switch key.material {
-        case .secret(let secret): self = .secret(try HMACContext(secret))
+        case .secret(let secret): self = .secret(HMACContext(secret))
         case .pair(let key, let scheme): self = .pair(try VerificationContext(key, scheme))
         }
     }

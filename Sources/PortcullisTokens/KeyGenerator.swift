@@ -33,7 +33,7 @@ public enum KeyGenerator {
         do {
             let key = try PrivateKey.generate(kind)
             let components = try key.publicKey().components()
-            let kid = try Thumbprint.of(components)
+            let kid = Thumbprint.of(components)
             let members = Thumbprint.json(components).dropLast()
             let rest =
                 #","kid":"\#(String(decoding: kid, as: UTF8.self))","use":"sig","alg":"\#(algorithm.rawValue)"}]}"#

@@ -3,8 +3,9 @@ import PortcullisCrypto
 /// The name that a public key has by itself (RFC 7638; RFC 8037, section 2).
 enum Thumbprint {
     /// SHA-256 of the required members of its JWK in their order, in base64url: 43 letters.
-    static func of(_ components: PublicComponents) throws(CryptoError) -> [UInt8] {
-        let digest = try SHA256.digest(json(components).span)
+    static func of(_ components: PublicComponents) -> [UInt8] {
+        let text = json(components)
+        let digest = SHA256.digest(text.span)
         return Base64URL.encode((0..<32).map { digest[$0] })
     }
 

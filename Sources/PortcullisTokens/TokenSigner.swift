@@ -10,18 +10,9 @@ public final class TokenSigner {
     private let head: [UInt8]
 
     /// - Parameter type: the header's `typ`; nil for none.
-    /// - Throws: where the key cannot be set up.
-    public init(_ key: SigningKey, type: String? = "JWT") throws(KeyError) {
+    public init(_ key: SigningKey, type: String? = "JWT") {
         self.key = key
-        do {
-            if case .secret(let secret) = key.material {
-                hmac = try HMACContext(secret)
-            } else {
-                hmac = nil
-            }
-        } catch {
-            throw KeyError("The key cannot be set up: \(error).")
-        }
+        hmac = if case .secret(let secret) = key.material { HMACContext(secret) } else { nil }
         var header = Array(#"{"alg":"\#(key.algorithm.rawValue)""#.utf8)
         if let type { header += Array(#","typ":"#.utf8) + JSONText.quoted(Array(type.utf8)) }
         if let kid = key.kid { header += Array(#","kid":"#.utf8) + JSONText.quoted(kid.bytes) }
@@ -60,7 +51,7 @@ public final class TokenSigner {
         do {
             let signature: [UInt8] =
                 switch key.material {
-                case .secret: try hmac?.sign(token.span) ?? []
+                case .secret: hmac?.sign(token.span) ?? []
                 case .pair(let key, let scheme): try key.sign(token.span, scheme)
                 }
             token.append(UInt8(ascii: "."))

@@ -23,10 +23,11 @@ public final class TokenVerifier {
     public func verify(_ token: Span<UInt8>, now: WallTime) throws(Refusal) -> VerifiedToken {
         let reading = try work.read(token)
         // A code is computed faster than it is looked up.
-        guard let remembered, work.key(of: reading.choice).isPair, let digest = Self.digest(token) else {
+        guard let remembered, work.key(of: reading.choice).isPair else {
             let choice = try work.authenticate(token, reading, parsesPayload: true)
             return try work.judge(token, choice, now, digest: nil)
         }
+        let digest = SHA256.digest(token)
         let name = TokenDigest(digest)
         if let known = remembered.find(name, now) {
             try known.times.judge(by: policy, now)
@@ -55,21 +56,9 @@ public final class TokenVerifier {
         work.unknownKey
     }
 
-    private static func digest(_ token: Span<UInt8>) -> [32 of UInt8]? {
-        do throws(CryptoError) {
-            return try SHA256.digest(token)
-        } catch {
-            return nil
-        }
-    }
-
     /// The hash that names a token in a selector: SHA-256 of its bytes as lower-case digits.
-    public static func hash(_ token: Span<UInt8>) throws(Refusal) -> Identifier {
-        do {
-            let digest = try SHA256.digest(token)
-            return Identifier(bytes: Hexadecimal.encode(digest.span))
-        } catch {
-            throw Refusal(.storeUnavailable, "The token could not be hashed.")
-        }
+    public static func hash(_ token: Span<UInt8>) -> Identifier {
+        let digest = SHA256.digest(token)
+        return Identifier(bytes: Hexadecimal.encode(digest.span))
     }
 }

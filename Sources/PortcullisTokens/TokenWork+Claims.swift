@@ -1,4 +1,5 @@
 import PortcullisCore
+import PortcullisCrypto
 import PortcullisWire
 
 extension TokenWork {
@@ -59,11 +60,8 @@ extension TokenWork {
         _ = try claims.add(.token, to: &ids, payloadJSON, bytes)
         ids.end(.token)
         if policy.hashesTokens {
-            if let digest {
-                ids.append(Identifier(bytes: Hexadecimal.encode(digest.span)))
-            } else {
-                ids.append(try TokenVerifier.hash(token))
-            }
+            let digest = digest ?? SHA256.digest(token)
+            ids.append(hexadecimal: digest.span)
         }
         ids.end(.tokenHash)
         _ = try claims.add(.tenant, to: &ids, payloadJSON, bytes)

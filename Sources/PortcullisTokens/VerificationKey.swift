@@ -81,7 +81,7 @@ public final class VerificationKey: Sendable {
             throw KeyError("\(source) is \(key.kind.words), which \(algorithm.rawValue) does not sign with.")
         }
         do {
-            self.thumbprint = Identifier(bytes: try Thumbprint.of(try key.components()))
+            self.thumbprint = Identifier(bytes: Thumbprint.of(try key.components()))
         } catch {
             throw KeyError("\(source) cannot be used. \(error).")
         }

@@ -17,13 +17,16 @@ public enum Hexadecimal {
 
     /// Lower-case digits, two a byte.
     public static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: bytes.count * 2) { text, count in
-            // Two digits a byte fill the capacity that was asked for exactly.
-            for at in bytes.indices {
-                text[at * 2] = digit(bytes[at] >> 4)
-                text[at * 2 + 1] = digit(bytes[at] & 15)
-            }
-            count = bytes.count * 2
+        var text: [UInt8] = []
+        text.reserveCapacity(bytes.count * 2)
+        append(bytes, to: &text)
+        return text
+    }
+
+    public static func append(_ bytes: Span<UInt8>, to text: inout [UInt8]) {
+        for at in bytes.indices {
+            text.append(digit(bytes[at] >> 4))
+            text.append(digit(bytes[at] & 15))
         }
     }
 

@@ -101,7 +101,7 @@ struct AllocationTests {
                 tokens = #"jwks: "\#(file.path)""#
                 key = try SigningKey.pem(pair.privatePEM, algorithm: algorithm, kid: pair.kid)
             }
-            signer = try TokenSigner(key)
+            signer = TokenSigner(key)
             gate = try GateProcess(
                 redis,
                 program: GateProcess.release,

@@ -14,7 +14,7 @@ import Testing
     private let signer: TokenSigner
 
     init() throws {
-        signer = try TokenSigner(try SigningKey(secret: Self.secret.span, algorithm: .hs256, source: "the test"))
+        signer = TokenSigner(try SigningKey(secret: Self.secret.span, algorithm: .hs256, source: "the test"))
     }
 
     @Test(arguments: [false, true]) func descriptorsAndMemoryReturn(_ isSecured: Bool) throws {

@@ -38,7 +38,7 @@ final class World {
         self.redis = redis
         self.mode = mode
         let key = try SigningKey(secret: Self.secret.span, algorithm: .hs256, source: "the test")
-        signer = try TokenSigner(key)
+        signer = TokenSigner(key)
         policy = try TokenPolicy(issuers: [TokenIssuer(keys: try KeySet([key.verificationKey]))])
         proxies = try (primaries ?? [redis, redis]).map { try FaultProxy(to: $0.socket) }
         try startGates()

@@ -51,7 +51,7 @@ final class GateUnderTest: Sendable {
         let redis = try redis ?? RedisServer()
         self.redis = redis
         let key = try SigningKey(secret: Self.secret.span, algorithm: .hs256, source: "the test")
-        signer = Mutex(try TokenSigner(key))
+        signer = Mutex(TokenSigner(key))
         let policy = try TokenPolicy(issuers: [TokenIssuer(keys: try KeySet([key.verificationKey]))])
         var configuration = GateConfiguration(
             listen: .tcp(address: "127.0.0.1", port: 0),

@@ -11,7 +11,7 @@ struct EventKeyTests {
 
     init() throws {
         let secret = [UInt8](repeating: UInt8(ascii: "k"), count: 32)
-        key = try EventKey(HMACKey(SecretBytes(secret.span), hash: .sha256))
+        key = EventKey(HMACKey(SecretBytes(secret.span), hash: .sha256))
     }
 
     /// What Python's json and hmac make of it: `json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)`.

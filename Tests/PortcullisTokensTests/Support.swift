@@ -55,12 +55,12 @@ func verifier(_ keys: KeySet, leeway: Milliseconds = .seconds(30)) throws -> Tok
 func pair(_ algorithm: Algorithm) throws -> (signer: TokenSigner, key: VerificationKey) {
     if algorithm.hmac != nil {
         let key = try SigningKey(secret: secret.span, algorithm: algorithm)
-        return (try TokenSigner(key), key.verificationKey)
+        return (TokenSigner(key), key.verificationKey)
     }
     let pair = try KeyGenerator.pair(algorithm)
     let keys = try KeySet.jwks(pair.publicJWKS)
     let key = try SigningKey.pem(pair.privatePEM, algorithm: algorithm, kid: pair.kid)
-    return (try TokenSigner(key), keys.keys[0])
+    return (TokenSigner(key), keys.keys[0])
 }
 
 /// Claims that are accepted at noon, with changes; one without a text takes the claim away.
@@ -74,7 +74,7 @@ let claimsOfAlice = claims()
 
 /// The code of a text, by the secret of the tests or another one.
 func code(_ text: [UInt8], _ key: [UInt8] = secret) throws -> [UInt8] {
-    try HMACContext(HMACKey(SecretBytes(key.span), hash: .sha256)).sign(text.span)
+    HMACContext(HMACKey(SecretBytes(key.span), hash: .sha256)).sign(text.span)
 }
 
 /// A token with this header, signed by HS256.

@@ -24,15 +24,7 @@ public struct DecisionClient {
         policy = GateAssembly.appendPolicy(settings)
         lease = settings.guarantee.lease.inMilliseconds
         waitReplicas = settings.redis.waitReplicas
-        guard let key = try EventSecret.key(settings) else {
-            eventKey = nil
-            return
-        }
-        do throws(CryptoError) {
-            eventKey = try EventKey(key)
-        } catch {
-            throw StartupError("events.hmac_key_file: \(error)")
-        }
+        eventKey = try EventSecret.key(settings).map { EventKey($0) }
     }
 
     /// What became of a decision.

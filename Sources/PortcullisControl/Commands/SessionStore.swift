@@ -32,9 +32,9 @@ public struct SessionStore {
         let life = Milliseconds(max(1, life.inMilliseconds.count))
         let command: Command
         switch settings.format {
-        case .json: command = Self.set(try self.key(id), json, life)
-        case .msgpack: command = Self.set(try self.key(id), try MessagePackValue(json: json).encoded, life)
-        case .hash: command = Scripts.createSession(key: try self.key(id), fields: try Self.fields(json), life: life)
+        case .json: command = Self.set(template.key(id), json, life)
+        case .msgpack: command = Self.set(template.key(id), try MessagePackValue(json: json).encoded, life)
+        case .hash: command = Scripts.createSession(key: template.key(id), fields: try Self.fields(json), life: life)
         }
         let reply = try connection.ask(command)
         if let error = reply.errorText { throw StartupError(LinkMachine.sentence(error)) }
@@ -44,13 +44,6 @@ public struct SessionStore {
     /// Nothing is nested in a hash: there a dotted path is a name.
     private func path(_ field: String) -> [String] {
         settings.format == .hash ? [field] : field.split(separator: ".").map(String.init)
-    }
-
-    private func key(_ id: Identifier) throws(StartupError) -> [UInt8] {
-        guard let key = template.key(id) else {
-            throw StartupError("OpenSSL has no SHA-256: correct its configuration.")
-        }
-        return key
     }
 
     private static func set(_ key: [UInt8], _ value: [UInt8], _ life: Milliseconds) -> Command {
@@ -85,7 +78,7 @@ public struct SessionStore {
     ///
     /// What is stored as JSON is shown as it stands there, the other formats as JSON.
     public func show(_ id: Identifier) throws -> (value: String, left: Milliseconds?)? {
-        let reply = try connection.ask(Scripts.readSession(key: try self.key(id), isHash: settings.format == .hash))
+        let reply = try connection.ask(Scripts.readSession(key: template.key(id), isHash: settings.format == .hash))
         if let error = reply.errorText { throw StartupError(LinkMachine.sentence(error)) }
         guard let parts = reply.array, parts.count == 2, let value = try shown(parts[0]) else { return nil }
         let left = parts[1].integer ?? -1
@@ -110,7 +103,7 @@ public struct SessionStore {
     /// Ends a session: its key is deleted, and the gates, which watch it, close its connections.
     /// - Returns: false where there was none.
     public func end(_ id: Identifier) throws -> Bool {
-        let reply = try connection.ask(Command([Array("DEL".utf8), try self.key(id)]))
+        let reply = try connection.ask(Command([Array("DEL".utf8), template.key(id)]))
         if let error = reply.errorText { throw StartupError(LinkMachine.sentence(error)) }
         return reply.integer == 1
     }

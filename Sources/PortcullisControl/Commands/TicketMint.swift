@@ -19,7 +19,7 @@ public enum TicketMint {
     ) throws -> String {
         let keys = Keys(prefix: settings.redis.prefix)
         let ticket = Identifier(bytes: Hexadecimal.encode(try SecureRandom.bytes(24)))
-        guard let key = keys.ticket(ticket) else { throw StartupError("The ticket could not be hashed.") }
+        let key = keys.ticket(ticket)
         let time = try connection.ask(Command("TIME")).array?.compactMap { $0.text.flatMap { Int64($0) } } ?? []
         guard time.count == 2 else { throw StartupError("Redis did not say what time it is.") }
         // Redis' clock, by which revocations are dated too.

@@ -145,7 +145,7 @@ final class KeySetKeeper: Sendable {
     private func readStored() -> KeySet? {
         do {
             guard let bytes = try stored.read(fetched.url) else { return nil }
-            let source = "The key set in \(stored.path(fetched.url) ?? "the state directory")"
+            let source = "The key set in \(stored.path(fetched.url))"
             return try KeySet.fetchedJWKS(bytes, algorithm: fetched.source.algorithm, source: source)
         } catch {
             logger.warning("a key set that was kept is not used: \(error)", metadata: ["url": "\(fetched.url)"])

@@ -14,15 +14,16 @@ struct StoredKeySets: Sendable {
     }
 
     /// The path of a URL's set. The name is a hash: a URL may be longer than a file's name, and who lists the folder need not read it.
-    func path(_ url: KeySetURL) -> String? {
-        guard let digest = try? SHA256.digest(Array(url.description.utf8).span) else { return nil }
+    func path(_ url: KeySetURL) -> String {
+        let text = Array(url.description.utf8)
+        let digest = SHA256.digest(text.span)
         return "\(folder)/\(String(decoding: Hexadecimal.encode(digest.span), as: UTF8.self)).json"
     }
 
     /// The set as it was fetched; nil where there is none.
     /// - Throws: where there is one that is not to be trusted.
     func read(_ url: KeySetURL) throws(StartupError) -> [UInt8]? {
-        guard let path = path(url) else { return nil }
+        let path = path(url)
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else {
             if errno == ENOENT { return nil }
@@ -51,7 +52,7 @@ struct StoredKeySets: Sendable {
 
     /// Keeps a set in place of the one before.
     func write(_ bytes: [UInt8], of url: KeySetURL) throws(StartupError) {
-        guard let path = path(url) else { return }
+        let path = path(url)
         try directory.prepare()
         try directory.prepare(folder: folder)
         guard SmallFile.write(bytes, to: path) else {

@@ -71,7 +71,7 @@ public struct RefreshTokens {
         let accessToken = try sign(record, now)
         let reply = try connection.ask(
             RefreshScript.grant(
-                hash: try hash(token),
+                hash: RefreshScript.hash(token),
                 family: record.family,
                 record: record.encode(),
                 ends: .init(family: record.ends, accessLife: accessLife),
@@ -96,7 +96,7 @@ public struct RefreshTokens {
     /// - Throws: ``TokenRefusal``, or ``StartupError`` where Redis or the key cannot be used.
     public func refresh(_ token: [UInt8]) throws -> TokenPair {
         guard (1...Self.longestToken).contains(token.count) else { throw TokenRefusal.unknown }
-        let hash = try hash(token)
+        let hash = RefreshScript.hash(token)
         // The time comes first, and becomes the `iat`: a revocation that is acknowledged after what stands was read is later than
         // it, and so covers the new access token too.
         let now = try time()
@@ -111,7 +111,7 @@ public struct RefreshTokens {
             record: text,
             family: record.family,
             live: hash,
-            newHash: try self.hash(newToken),
+            newHash: RefreshScript.hash(newToken),
             newRecord: record.next.encode(),
             ends: .init(family: record.ends, accessLife: record.accessLife)
         )
@@ -219,13 +219,6 @@ public struct RefreshTokens {
             refreshToken: String(decoding: refresh, as: UTF8.self),
             refreshExpiresIn: max(0, record.ends.since(now).count / 1000)
         )
-    }
-
-    private func hash(_ token: [UInt8]) throws(StartupError) -> [UInt8] {
-        guard let hash = RefreshScript.hash(token) else {
-            throw StartupError("OpenSSL has no SHA-256: correct its configuration.")
-        }
-        return hash
     }
 
     private static func random(_ count: Int, _ encode: ([UInt8]) -> [UInt8]) throws(StartupError) -> [UInt8] {

@@ -64,7 +64,7 @@ extension GateLoop {
             }
         }
         output.removeAll(keepingCapacity: true)
-        if !pending.isUpgraded { try appendUpgrade(request, pending.subprotocol, bytes) }
+        if !pending.isUpgraded { appendUpgrade(request, pending.subprotocol, bytes) }
         guard registry.admit(slot) else { throw Refusal(.revoked, "a decision came before the admission") }
         // Nobody who is refused in the end was ever in the room.
         if let bound {
@@ -100,23 +100,12 @@ extension GateLoop {
         _ request: UpgradeRequest,
         _ subprotocol: Subprotocol,
         _ bytes: Span<UInt8>
-    ) throws(Refusal) {
+    ) {
         acceptInput.removeAll(keepingCapacity: true)
         HandshakeResponse.appendAcceptInput(key: request.key, bytes, to: &acceptInput)
-        do throws(CryptoError) {
-            let (input, digest) = (acceptInput, try acceptDigest())
-            let accept = try digest.digest(input.span)
-            HandshakeResponse.appendUpgrade(accept: accept.span, subprotocol: subprotocol, bytes, to: &output)
-        } catch {
-            throw Refusal(.storeUnavailable, "SHA-1 is not available: \(error)")
-        }
-    }
-
-    private func acceptDigest() throws(CryptoError) -> SHA1Context {
-        if let sha1 { return sha1 }
-        let context = try SHA1Context()
-        sha1 = context
-        return context
+        let input = acceptInput
+        let accept = SHA1.digest(input.span)
+        HandshakeResponse.appendUpgrade(accept: accept.span, subprotocol: subprotocol, bytes, to: &output)
     }
 
     private func appendWelcome(_ slot: UInt32, _ identity: Identity, _ bound: Bound?) {

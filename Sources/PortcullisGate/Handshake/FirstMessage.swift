@@ -17,7 +17,7 @@ extension GateLoop {
             throw Refusal(.badRequest, "the handshake is out of order")
         }
         output.removeAll(keepingCapacity: true)
-        try appendUpgrade(request, pending.subprotocol, bytes)
+        appendUpgrade(request, pending.subprotocol, bytes)
         pending.isUpgraded = true
         pending.bytes = []
         pending.headLength = 0

@@ -53,12 +53,8 @@ extension GateLoop {
     private func appendOpening(_ pending: PendingHandshake, _ request: UpgradeRequest) -> Bool {
         let bytes = pending.bytes
         guard !bytes.isEmpty else { return false }
-        do throws(Refusal) {
-            try appendUpgrade(request, pending.subprotocol, bytes.span)
-            return true
-        } catch {
-            return false
-        }
+        appendUpgrade(request, pending.subprotocol, bytes.span)
+        return true
     }
 
     func report(_ stream: StreamID, _ pending: PendingHandshake?) -> GateReport.Handshake {

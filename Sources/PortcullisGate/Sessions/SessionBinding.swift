@@ -26,13 +26,9 @@ struct BoundClient: Equatable {
 
     init(_ client: PresentedClient) {
         device = client.device
-        do throws(CryptoError) {
-            userAgentHash = try client.userAgent.map { agent throws(CryptoError) in
-                let digest = try SHA256.digest(agent.span)
-                return Identifier(bytes: Hexadecimal.encode(digest.span))
-            }
-        } catch {
-            userAgentHash = nil
+        userAgentHash = client.userAgent.map { agent in
+            let digest = SHA256.digest(agent.span)
+            return Identifier(bytes: Hexadecimal.encode(digest.span))
         }
     }
 }

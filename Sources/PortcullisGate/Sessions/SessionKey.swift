@@ -33,14 +33,10 @@ public struct SessionKey: Equatable, Sendable {
     }
 
     /// The key of an id; nil only where OpenSSL has no SHA-256.
-    public func key(_ id: Identifier) -> [UInt8]? {
+    public func key(_ id: Identifier) -> [UInt8] {
         guard isHashed else { return before + id.bytes + after }
-        do throws(CryptoError) {
-            let digest = try SHA256.digest(id.bytes.span)
-            return before + Hexadecimal.encode(digest.span) + after
-        } catch {
-            return nil
-        }
+        let digest = SHA256.digest(id.bytes.span)
+        return before + Hexadecimal.encode(digest.span) + after
     }
 
     /// The id in a key; nil where the key is none of a session, or holds a hash.

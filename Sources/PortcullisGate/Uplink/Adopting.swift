@@ -16,7 +16,7 @@ extension Uplink {
             let key = event.id ?? Identifier("none")
             return decide(event, key, version: nil, appended: appended, receipt: event.wantsReceipt && event.id != nil)
         }
-        guard let key = event.id ?? Self.hash(payload) else { return }
+        let key = event.id ?? Self.hash(payload)
         switch event.decision {
         case .revoke, .block:
             // Its order is not known yet; the log brings it within a moment.
@@ -30,14 +30,9 @@ extension Uplink {
     }
 
     /// `h:` and the SHA-256 of the payload: the same for all gates that heard it.
-    private static func hash(_ payload: [UInt8]) -> Identifier? {
-        do throws(CryptoError) {
-            let digest = try SHA256.digest(payload.span)
-            let bytes = digest.indices.map { digest[$0] }
-            return Identifier(bytes: Array("h:".utf8) + Hexadecimal.encode(bytes))
-        } catch {
-            return nil
-        }
+    private static func hash(_ payload: [UInt8]) -> Identifier {
+        let digest = SHA256.digest(payload.span)
+        return Identifier(bytes: Array("h:".utf8) + Hexadecimal.encode(digest.span))
     }
 
     private func append(_ adoption: Adoption) {

@@ -8,9 +8,9 @@ extension Uplink {
     /// A session is in use. Redis tells of the change, as of any other, and it is read again.
     func touchSession(_ id: Identifier, least: Milliseconds?) {
         guard command.machine.isReady, pending.count < Self.mostQuestions,
-            let key = configuration.sessions?.key.key(id), let life = keys.life(key)
+            let key = configuration.sessions?.key.key(id)
         else { return }
-        pending.append(Scripts.touch(key: key, life: life, least: least), .touch)
+        pending.append(Scripts.touch(key: key, life: keys.life(key), least: least), .touch)
     }
 
     /// Reads a session that is held, so that its connections learn what it says now.
@@ -22,9 +22,7 @@ extension Uplink {
     /// Reads under tracking: Redis itself tells when the key is changed, by whatever program.
     func readSession(_ id: Identifier, _ ask: (SessionRead) -> Ask) {
         guard let sessions = configuration.sessions else { return }
-        guard let key = sessions.key.key(id) else {
-            return abandon(ask(SessionRead(id: id, sentAt: now, stamp: KnownSessions.untracked)))
-        }
+        let key = sessions.key.key(id)
         if sessions.key.isHashed, !sessionKeys.note(key, id) { sessionsUncertain() }
         let read = SessionRead(id: id, sentAt: now, stamp: knownSessions.asked(id))
         pending.append(Command("CLIENT", "CACHING", "YES"), .tracking)
@@ -48,9 +46,7 @@ extension Uplink {
     /// what is told then comes behind this answer.
     func sessionRead(_ read: SessionRead, _ value: RESPValue, _ stream: StreamID, loop: Int) {
         tell(loop, .answered(stream, .session(sessionAnswered(read, value), asOf: read.sentAt)))
-        guard let key = configuration.sessions?.key, key.isHashed, let bytes = key.key(read.id),
-            sessionKeys[bytes] == nil
-        else { return }
+        guard let key = configuration.sessions?.key, key.isHashed, sessionKeys[key.key(read.id)] == nil else { return }
         readSession(read.id)
     }
 }

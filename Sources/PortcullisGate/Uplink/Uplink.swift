@@ -132,7 +132,7 @@ final class Uplink {
         shared = loop.shared
         configuration = loop.configuration
         keys = configuration.keys
-        eventKey = configuration.eventKey.flatMap { try? EventKey($0) }
+        eventKey = configuration.eventKey.map { EventKey($0) }
         machine = VouchMachine(VouchTerms(lease: configuration.lease))
         rooms = RoomDesk(configuration)
         // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
@@ -405,28 +405,17 @@ final class Uplink {
             let key = keys.permissions(of: user)
             pending.append(Command([Array("HGET".utf8), key, resource.bytes]), .permission(stream, loop: loop))
         case .firstSeen(let session, let left):
-            guard let key = keys.first(session), let policy = configuration.sessions else {
-                return hashFailed(stream, loop)
-            }
-            let command = Scripts.firstSeen(key: key, left: left, longest: policy.longestLife)
+            guard let policy = configuration.sessions else { return }
+            let command = Scripts.firstSeen(key: keys.first(session), left: left, longest: policy.longestLife)
             pending.append(command, .firstSeen(stream, loop: loop))
         case .token(let check):
-            guard let command = check.command(keys) else { return hashFailed(stream, loop) }
-            pending.append(command, .token(stream, loop: loop))
+            pending.append(check.command(keys), .token(stream, loop: loop))
         case .refresh(let check):
-            guard let command = check.command(keys) else {
-                return tell(loop, .refreshAnswered(stream, .unavailable("OpenSSL has no SHA-256")))
-            }
-            pending.append(command, .refresh(stream, loop: loop))
+            pending.append(check.command(keys), .refresh(stream, loop: loop))
         case .place(let user, let connection, let cap): askPlace(user, connection, cap, stream, loop: loop)
         case .ticket(let ticket):
-            guard let key = keys.ticket(ticket) else { return hashFailed(stream, loop) }
-            pending.append(Command([Array("GETDEL".utf8), key]), .ticket(stream, loop: loop))
+            pending.append(Command([Array("GETDEL".utf8), keys.ticket(ticket)]), .ticket(stream, loop: loop))
         }
-    }
-
-    private func hashFailed(_ stream: StreamID, _ loop: Int) {
-        tell(loop, .answered(stream, .unavailable("OpenSSL has no SHA-256")))
     }
 
     private func answered(_ ask: Ask, _ value: RESPValue) {
