@@ -42,36 +42,69 @@ public enum AdmissionScript {
         }
     }
 
-    /// Everything of a user in one step, so that no two handshakes take the last place.
-    static let text = """
+    /// What both scripts begin with, and their first five arguments. Whose gate holds no lease any more has no place.
+    private static let preamble = """
         if redis.replicate_commands then redis.replicate_commands() end
-        local user, cap, member = KEYS[1], tonumber(ARGV[1]), ARGV[3]
-        redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
-        local names, held = {}, {}
-        for _, other in ipairs(redis.call('ZRANGE', user, 0, -1)) do
+        local user, cap, replaces, member = KEYS[1], tonumber(ARGV[1]), ARGV[2] == 'replace', ARGV[3]
+        local members, names = redis.call('ZRANGE', user, 0, -1), {}
+        local function holder(other)
           local instance = string.match(other, '^(%x+)/') or ''
-          if names[instance] == nil then names[instance] = redis.call('GET', ARGV[6] .. instance) end
-          if not names[instance] then
-            redis.call('ZREM', user, other)
-          elseif other ~= member then
-            held[#held + 1] = {other, names[instance]}
-          end
+          if names[instance] == nil then names[instance] = redis.call('GET', ARGV[4] .. instance) end
+          return names[instance]
         end
-        if #held >= cap and ARGV[2] ~= 'replace' then return 'full' end
-        for index = 1, #held - cap + 1 do
-          local other, name = held[index][1], held[index][2]
-          redis.call('ZREM', user, other)
-          local connection = string.match(other, '/(%x+)$') or ''
-          redis.call('PUBLISH', ARGV[7] .. name, '{"v":1,"replaced":"' .. connection .. '"}')
+        local function enter(score)
+          redis.call('ZADD', user, score, member)
+          redis.call('PEXPIRE', user, ARGV[5])
+          return 'admitted'
         end
-        local time = redis.call('TIME')
-        local score = tonumber(time[1]) * 1000000 + tonumber(time[2])
-        local last = redis.call('ZRANGE', user, -1, -1, 'WITHSCORES')[2]
-        if last then score = math.max(score, tonumber(last) + 1) end
-        redis.call('ZADD', user, string.format('%.0f', score), member)
-        redis.call('PEXPIRE', user, ARGV[8])
-        return 'admitted'
+
         """
+
+    private static func question(
+        _ script: String,
+        _ user: Identifier,
+        _ connection: ConnectionID,
+        cap: Int,
+        policy: Policy,
+        of gate: Gate,
+        longest: Milliseconds,
+        keys: Keys,
+        further: [[UInt8]]
+    ) -> Command {
+        let first: [[UInt8]] = [
+            Array("EVAL".utf8), Array(script.utf8), Array("2".utf8), keys.connections(of: user),
+            Array(keys.instance(gate.instance).utf8), Array(String(max(1, cap)).utf8), Array(policy.rawValue.utf8),
+            member(connection, of: gate), Array(keys.instancePrefix.utf8), Array(String(max(1, longest.count)).utf8),
+        ]
+        return Command(first + further)
+    }
+
+    /// Everything of a user in one step, so that no two handshakes take the last place.
+    static let text =
+        preamble + """
+            redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[7])
+            local held = {}
+            for _, other in ipairs(members) do
+              local name = holder(other)
+              if not name then
+                redis.call('ZREM', user, other)
+              elseif other ~= member then
+                held[#held + 1] = {other, name}
+              end
+            end
+            if #held >= cap and not replaces then return 'full' end
+            for index = 1, #held - cap + 1 do
+              local other, name = held[index][1], held[index][2]
+              redis.call('ZREM', user, other)
+              local connection = string.match(other, '/(%x+)$') or ''
+              redis.call('PUBLISH', ARGV[8] .. name, '{"v":1,"replaced":"' .. connection .. '"}')
+            end
+            local time = redis.call('TIME')
+            local score = tonumber(time[1]) * 1000000 + tonumber(time[2])
+            local last = redis.call('ZRANGE', user, -1, -1, 'WITHSCORES')[2]
+            if last then score = math.max(score, tonumber(last) + 1) end
+            return enter(string.format('%.0f', score))
+            """
 
     /// Asks for a place; what it answers reads ``Answer``.
     /// - Parameters:
@@ -86,14 +119,17 @@ public enum AdmissionScript {
         longest: Milliseconds,
         keys: Keys
     ) -> Command {
-        let words: [[UInt8]] = [
-            Array("EVAL".utf8), Array(text.utf8), Array("2".utf8), keys.connections(of: user),
-            Array(keys.instance(gate.instance).utf8), Array(String(max(1, cap)).utf8), Array(policy.rawValue.utf8),
-            member(connection, of: gate), Array(gate.node.utf8), Array(String(gate.life.count).utf8),
-            Array(keys.instancePrefix.utf8), Array(keys.control("").utf8),
-            Array(String(max(1, longest.count)).utf8),
-        ]
-        return Command(words)
+        question(
+            text,
+            user,
+            connection,
+            cap: cap,
+            policy: policy,
+            of: gate,
+            longest: longest,
+            keys: keys,
+            further: [Array(gate.node.utf8), Array(String(gate.life.count).utf8), Array(keys.control("").utf8)]
+        )
     }
 
     /// The connection is gone; as often as one likes.
@@ -102,20 +138,16 @@ public enum AdmissionScript {
     }
 
     /// What is held is counted only where the oldest makes room: there a place may have been taken without the gate having heard of it.
-    static let restoring = """
-        if redis.replicate_commands then redis.replicate_commands() end
-        local user, cap, member, names, held = KEYS[1], tonumber(ARGV[1]), ARGV[3], {}, 0
-        for _, other in ipairs(redis.call('ZRANGE', user, 0, -1)) do
-          if other == member then return 'admitted' end
-          local instance = string.match(other, '^(%x+)/') or ''
-          if names[instance] == nil then names[instance] = redis.call('GET', ARGV[5] .. instance) end
-          if names[instance] then held = held + 1 end
-        end
-        if ARGV[2] == 'replace' and held >= cap then return 'full' end
-        redis.call('ZADD', user, ARGV[4], member)
-        redis.call('PEXPIRE', user, ARGV[6])
-        return 'admitted'
-        """
+    static let restoring =
+        preamble + """
+            local held = 0
+            for _, other in ipairs(members) do
+              if other == member then return 'admitted' end
+              if holder(other) then held = held + 1 end
+            end
+            if replaces and held >= cap then return 'full' end
+            return enter(ARGV[6])
+            """
 
     /// Puts a live connection back that Redis has lost. It was admitted: where new ones are refused it has its place whatever the cap is;
     /// where the oldest makes room it is ``Answer/full`` that it has been replaced, and the message was lost.
@@ -131,12 +163,17 @@ public enum AdmissionScript {
         keys: Keys
     ) -> Command {
         let score = String(admitted.milliseconds.multipliedClamped(by: 1000))
-        let words: [[UInt8]] = [
-            Array("EVAL".utf8), Array(restoring.utf8), Array("1".utf8), keys.connections(of: user),
-            Array(String(max(1, cap)).utf8), Array(policy.rawValue.utf8), member(connection, of: gate),
-            Array(score.utf8), Array(keys.instancePrefix.utf8), Array(String(max(1, longest.count)).utf8),
-        ]
-        return Command(words)
+        return question(
+            restoring,
+            user,
+            connection,
+            cap: cap,
+            policy: policy,
+            of: gate,
+            longest: longest,
+            keys: keys,
+            further: [Array(score.utf8)]
+        )
     }
 
     /// The gate lives, and so its connections count.

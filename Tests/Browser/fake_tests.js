@@ -198,7 +198,7 @@ test('a huge retry_after is a day, and nothing cuts it short', async (using) => 
 test('servers that fail in the handshake are tried again, later and later', async (using) => {
   for (const step of [{ refuse: 403 }, { half: true }, { silent: true }, { protocol: 'other' }]) {
     const gate = await played([step], [step], [step], [WELCOME, HOLD]);
-    const session = using(connect(gate.url, { credential: 't', policy: FAST, handshakeTimeoutMs: 400 }));
+    const session = using(connect(gate.url, { credential: 't', policy: FAST, handshakeTimeoutMs: 2_000 }));
     const journal = new Journal(session);
     await journal.find('connected');
     const closed = journal.seen.filter(({ type }) => type === 'closed');
@@ -211,7 +211,7 @@ test('servers that fail in the handshake are tried again, later and later', asyn
 
 test('a server that never says welcome', async (using) => {
   const gate = await played([HOLD], [WELCOME, HOLD]);
-  const journal = new Journal(using(connect(gate.url, { credential: 't', policy: FAST, handshakeTimeoutMs: 400 })));
+  const journal = new Journal(using(connect(gate.url, { credential: 't', policy: FAST, handshakeTimeoutMs: 2_000 })));
   equal((await journal.find('closed')).reason, 'handshake_timeout');
   await journal.find('connected');
 });

@@ -2,7 +2,7 @@
 
 export const isBrowser = typeof document !== 'undefined';
 export const base = isBrowser ? location.origin : globalThis.process.argv[2];
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 const tests = [];
 const printed = [];
 const stray = [];

@@ -24,7 +24,7 @@ final class Client: Sendable {
         let account = account
         thread = try LoopThread("client") {
             do {
-                let peer = try WebSocketPeer(endpoint, path: path, headers: ["Authorization: Bearer \(token)"])
+                let peer = try WebSocketPeer.admitted(endpoint, path: path, token: token)
                 guard peer.status == 101 else { throw World.Vain(description: "\(name) was refused: \(peer.body)") }
                 opened.set(.success(()))
                 signal?.wait()
@@ -59,6 +59,18 @@ final class Client: Sendable {
         func wait() throws {
             semaphore.wait()
             try result.withLock { $0 }?.get()
+        }
+    }
+}
+
+extension WebSocketPeer {
+    /// Connects to a gate that vouches: with so short a lease a busy machine's gate may fail to for a moment, in which it admits nobody.
+    static func admitted(_ endpoint: Endpoint, path: String, token: String) throws -> WebSocketPeer {
+        let end = Clock.boot() + 30_000_000_000
+        while true {
+            let peer = try WebSocketPeer(endpoint, path: path, headers: ["Authorization: Bearer \(token)"])
+            if peer.status != 503 || Clock.boot() >= end { return peer }
+            Thread.sleep(forTimeInterval: 0.01)
         }
     }
 }

@@ -126,22 +126,25 @@ final class GateProcess {
         throw World.Vain(description: "the gate did not start: \(said)")
     }
 
-    /// Its descriptors, each with what it is open on.
-    func descriptors() throws -> Set<String> {
+    /// How many descriptors it has of each kind. Which of them it is does not matter: it may have made its links to Redis anew.
+    func descriptors() throws -> [String: Int] {
         let folder = "/proc/\(pid)/fd/"
-        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-        return Set(
-            names.compactMap { number in
-                // One may be closed in between.
-                (try? FileManager.default.destinationOfSymbolicLink(atPath: folder + number)).map { "\(number) \($0)" }
-            }
-        )
+        let kinds = try FileManager.default.contentsOfDirectory(atPath: folder).compactMap { number in
+            // One may be closed in between.
+            try? FileManager.default.destinationOfSymbolicLink(atPath: folder + number)
+        }.map { $0.hasPrefix("socket:") ? "socket" : $0 }
+        return Dictionary(kinds.map { ($0, 1) }, uniquingKeysWith: +)
+    }
+
+    /// Those that it has more of than it had.
+    func descriptors(beyond before: [String: Int]) throws -> [String: Int] {
+        try descriptors().filter { $0.value > before[$0.key] ?? 0 }
     }
 
     /// Stops it from running, and waits until it stands.
     func pause() throws {
         kill(pid, SIGSTOP)
-        for _ in 0..<500 {
+        for _ in 0..<3000 {
             let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
             if stat.contains(") T ") { return }
             Thread.sleep(forTimeInterval: 0.01)

@@ -16,8 +16,7 @@ final class Speaker: Sendable {
     init(_ endpoint: Endpoint, path: String, token: String) throws {
         let flag = flag
         let thread = try LoopThread("speaker") {
-            guard let peer = try? WebSocketPeer(endpoint, path: path, headers: ["Authorization: Bearer \(token)"]),
-                peer.status == 101
+            guard let peer = try? WebSocketPeer.admitted(endpoint, path: path, token: token), peer.status == 101
             else { return }
             var count = 0
             while !flag.isSet.load(ordering: .relaxed) {

@@ -31,7 +31,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 USAGE = "Usage: outside.py PORTCULLIS [SECTION…]        the program, and which sections to run (all)"
 PROGRAM = os.path.abspath(sys.argv[1]) if len(sys.argv) >= 2 else sys.exit(USAGE)
 SECTIONS = sys.argv[2:]
-PATIENCE = 10
+# For anything that is waited for: a busy machine may be a while.
+PATIENCE = 30
 # Nothing of the caller's own settings may reach the gate.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PORTCULLIS_")}
 
@@ -135,7 +136,7 @@ class Gate:
 
     def decide(self, *words):
         """Runs a command and waits for the gates; what --json said."""
-        done = self.run(*words, "--wait", "5s", "--json")
+        done = self.run(*words, "--wait", "15s", "--json")
         if done.returncode != 0:
             raise RuntimeError(f"portcullis {' '.join(words)}: {done.returncode} {done.stderr.strip()}")
         return json.loads(done.stdout)
@@ -264,6 +265,24 @@ def running(*gates):
     finally:
         for gate in gates:
             gate.stop()
+
+
+@contextlib.asynccontextmanager
+async def lag():
+    """A list whose last item is by how many seconds at most this process was late in doing anything meanwhile: no clock here is better."""
+    seen = [0.0]
+
+    async def watch():
+        while True:
+            due = time.monotonic() + 0.02
+            await asyncio.sleep(0.02)
+            seen.append(max(seen[-1], time.monotonic() - due))
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield seen
+    finally:
+        watching.cancel()
 
 
 def run(*words, text="", environment=()):
@@ -453,7 +472,7 @@ async def section(checks):
     if SECTIONS and checks.__name__ not in SECTIONS:
         return checks.close()
     try:
-        await asyncio.wait_for(checks, 180)
+        await asyncio.wait_for(checks, 900)
     except Exception as error:
         # Where in these files, and what: the rest of the trace is the libraries' own.
         here = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.dirname(frame.filename) == HERE]

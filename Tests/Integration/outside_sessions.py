@@ -13,7 +13,7 @@ import time
 import urllib.parse
 
 from outside_kit import (
-    ConfiguredGate, Redis, admitted, check, knock, open_client, read, refused, running, section, until,
+    ConfiguredGate, Redis, admitted, check, knock, lag, open_client, read, refused, running, section, until,
     write,
 )  # fmt: skip
 
@@ -109,10 +109,10 @@ async def express(folder, redis):
 
         # connect-redis at each request: EXPIRE, or SET … EX.
         short = secrets.token_urlsafe(24)
-        store(short, "bob", life=2)
+        store(short, "bob", life=4)
         client2 = await open_client(gate, headers=user_cookie(gate, express_cookie(short, secret), "connect.sid"))
         redis.do("EXPIRE", f"sess:{short}", "60")
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(4.5)
         check("express: EXPIRE at a request prolongs the connection", await client2.stays())
         store(short, "bob", life=60)
         check("express: SET … EX again leaves it open", await client2.stays())
@@ -165,7 +165,7 @@ async def binding(folder, redis):
 
         def store(**changed):
             value = {name: text for name, text in {**bound, **changed}.items() if text is not None}
-            redis.do("SET", "session:b", json.dumps(value), "EX", "60")
+            redis.do("SET", "session:b", json.dumps(value), "EX", "600")
 
         mismatch = (401, "binding_mismatch")
         how = {"cookie": "session_id=b", "User_Agent": agent, "X_Device_ID": "d-1"}
@@ -206,7 +206,7 @@ STEP_UP = """
       default_role: viewer
       step_up:
         "billing:*": 15m
-        "vault": 1m
+        "vault": 5m
 """
 
 
@@ -217,7 +217,7 @@ async def step_up(folder, redis):
 
         def store(**more):
             value = {"user_id": "alice", "created_at": now - 3600, **more}
-            redis.do("SET", "session:s", json.dumps(value), "EX", "60")
+            redis.do("SET", "session:s", json.dumps(value), "EX", "600")
 
         how = {"path": "/ws/billing:7", "cookie": "session_id=s"}
         store()
@@ -261,13 +261,13 @@ async def step_up(folder, redis):
 async def touch(folder, redis):
     with running(ConfiguredGate(folder, redis, "sessions:\n  touch: true\n  sweep: 1s\n")) as gate:
         value = json.dumps({"user_id": "alice", "created_at": int(time.time())})
-        redis.do("SET", "session:t", value, "PX", "3000")
+        redis.do("SET", "session:t", value, "PX", "5000")
         client, _ = await by_session(gate, "t")
-        for _ in range(9):
+        for _ in range(13):
             await asyncio.sleep(0.5)
             await client.say(type="leave", resource="doc:1")
         left = int(redis.do("PTTL", "session:t"))
-        check("touch: a session in use outlives its 3 s", left > 1000 and await client.stays(), left)
+        check("touch: a session in use outlives its 5 s", left > 1000 and await client.stays(), left)
         end, _ = await client.end()
         check("touch: one that rests ends with 4401 expired", end == (4401, "expired"), end)
         redis.do("SET", "session:t", value)
@@ -275,7 +275,7 @@ async def touch(folder, redis):
         check("touch: a session without an end gets none", redis.do("PTTL", "session:t") == "-1", redis.do("PTTL", "session:t"))
         await client.close()
     with running(ConfiguredGate(folder, redis, "sessions:\n  touch: false\n")) as gate:
-        redis.do("SET", "session:t", value, "PX", "2000")
+        redis.do("SET", "session:t", value, "PX", "4000")
         client, _ = await by_session(gate, "t")
         for _ in range(4):
             await client.say(type="leave", resource="doc:1")
@@ -378,12 +378,13 @@ async def session_ends(folder, redis):
             end, _ = await client.end()
             check(f"a session ends by {what}: {wanted[0]} {wanted[1]}", end == wanted, end)
         redis.do("DEL", "session:e")
-        redis.do("SET", "session:e", value, "PX", "1200")
+        redis.do("SET", "session:e", value, "PX", "4000")
         client, welcome = await by_session(gate, "e")
-        end, last = await client.end()
+        async with lag() as own:
+            end, last = await client.end()
         late = time.time() - welcome["expires_at"]
         check("a session ends by itself: 4401 expired", end == (4401, "expired"), end)
-        check("at the time that it was welcomed with", -0.05 < late < 0.75, f"{late:.3f} s late")
+        check("at the time that it was welcomed with", -0.05 < late < 0.75 + own[-1], f"{late:.3f} s late, {own[-1]:.3f} s of it here")
         check("and the advice is to sign in again", last and last.get("reconnect") == "reauthenticate", last)
         redis.do("SET", "session:e", value, "EX", "60")
         client, _ = await by_session(gate, "e")
@@ -407,6 +408,14 @@ async def store_trouble(folder, redis):
         redis.do("RPUSH", "session:list", "x")
         redis.do("SADD", "session:set", "x")
         client, _ = await by_session(gate, "good")
+
+        async def twenty(session):
+            """Twenty handshakes at once, and what they take."""
+            began = time.monotonic()
+            seen = await asyncio.gather(*(asyncio.to_thread(knock, gate, cookie=f"session_id={session}") for _ in range(20)))
+            return seen, time.monotonic() - began
+
+        _, least = await twenty("list")
         for kind in ("list", "set"):
             wanted = (503, "store_unavailable")
             refused(gate, f"a session's key that is a {kind}", wanted, cookie=f"session_id={kind}")
@@ -417,21 +426,19 @@ async def store_trouble(folder, redis):
 
         redis.process.send_signal(signal.SIGSTOP)
         try:
-            began = time.monotonic()
-            seen = await asyncio.gather(*(asyncio.to_thread(knock, gate, cookie="session_id=unread") for _ in range(20)))
-            took = time.monotonic() - began
+            seen, took = await twenty("unread")
             codes = {answer[:2] for answer in seen}
             check("Redis stands still: no session is admitted that was not read before", all(status == 503 for status, _ in codes), codes)
-            check("and that is said within limits.handshake", took < 4.5, f"{took:.1f} s")
+            check("and that is said within limits.handshake", took < 4.5 + 3 * least, f"{took:.1f} s")
             check("with Retry-After", all(answer[2].get("Retry-After") for answer in seen))
             stays = await client.stays()
             # What Redis would tell of its change is known to have come for as long as the lease.
-            until(lambda: knock(gate, cookie="session_id=good")[0] == 503, "nor one that was, when the lease is over", 15)
+            until(lambda: knock(gate, cookie="session_id=good")[0] == 503, "nor one that was, when the lease is over")
             check("nor one that was, when the lease is over", True)
         finally:
             redis.process.send_signal(signal.SIGCONT)
         check("the connection that was there outlives it", stays)
-        until(lambda: knock(gate, cookie="session_id=good")[0] == 101, "a session is admitted again", 15)
+        until(lambda: knock(gate, cookie="session_id=good")[0] == 101, "a session is admitted again")
         until(lambda: gate.ready()[0] == 200, "the gate is ready again")
         check("Redis goes on: a session is admitted again, the gate is ready", True)
         redis.do("DEL", "session:good")

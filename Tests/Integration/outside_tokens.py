@@ -33,12 +33,12 @@ async def shared_keys(folder, redis):
         token = gate.token("alice", 'jti="j-1"')
         active = f"active_token:alice:{sha256(token)}"
         refused(gate, "hybrid: a token that is not active", REVOKED, token=token)
-        redis.do("SET", active, "1", "EX", "4")
+        redis.do("SET", active, "1", "EX", "20")
         admitted(gate, "hybrid: an active token", token=token)
         await asyncio.sleep(2)
         admitted(gate, "hybrid: and again", token=token)
         left = int(redis.do("PTTL", active))
-        check("hybrid: its use renews it", left > 3000, left)
+        check("hybrid: its use renews it", left > 18_000, left)
         other = gate.token("mallory", 'jti="j-9"')
         redis.do("SET", f"active_token:alice:{sha256(other)}", "1", "EX", "60")
         refused(gate, "hybrid: active for another user", REVOKED, token=other)
@@ -97,7 +97,7 @@ FIRST = """
     tokens:
       sources: [header, first_message]
     limits:
-      handshake: 1s
+      handshake: 3s
 """
 
 
@@ -113,7 +113,7 @@ async def first_message(folder, redis):
         client = await first(json.dumps({"type": "authenticate", "token": token}))
         welcome = await client.receive()
         check("first message: welcomed", (welcome["type"], welcome["user"]) == ("welcome", "alice"), welcome)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(3.2)
         check("first message: the deadline is over for it", await client.stays())
         await client.say(type="authenticate", token=token)
         answer = await client.receive()
@@ -149,10 +149,10 @@ async def first_message(folder, redis):
         end, last = await client.end()
         took = time.monotonic() - began
         check("first message: late: 4408 authentication_timeout", end == (4408, "authentication_timeout"), (end, last))
-        check("first message: after limits.handshake", 0.9 < took < 3, f"{took:.1f} s")
+        check("first message: after limits.handshake", 2.9 < took < 10, f"{took:.1f} s")
         client = await open_client(gate)
         with contextlib.suppress(websockets.ConnectionClosed):
-            for _ in range(30):
+            for _ in range(60):
                 await client.connection.ping()
                 await asyncio.sleep(0.1)
         end, _ = await client.end()

@@ -2,7 +2,7 @@ import NIOCore
 import PortcullisClient
 import Testing
 
-@Suite("Connection", .timeLimit(.minutes(1)))
+@Suite("Connection", .timeLimit(.minutes(5)))
 struct ConnectionTests {
     /// What came, and how it ended.
     private func transcript(

@@ -1,7 +1,7 @@
 import PortcullisClient
 import Testing
 
-@Suite("Handshake", .timeLimit(.minutes(1)))
+@Suite("Handshake", .timeLimit(.minutes(5)))
 struct HandshakeTests {
     private func failure(
         of script: @escaping @Sendable (Peer) async throws -> Void,

@@ -2,7 +2,7 @@ import Testing
 
 @testable import PortcullisClient
 
-@Suite("Mailbox", .timeLimit(.minutes(1)))
+@Suite("Mailbox", .timeLimit(.minutes(5)))
 struct MailboxTests {
     private func drain(_ mailbox: Mailbox<Int>) async -> [Int] {
         mailbox.finish()

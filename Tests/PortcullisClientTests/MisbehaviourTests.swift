@@ -6,7 +6,7 @@ import TestKit
 import Testing
 
 /// What becomes of a session whose gate does what no gate should.
-@Suite("Misbehaving gates", .timeLimit(.minutes(1)))
+@Suite("Misbehaving gates", .timeLimit(.minutes(5)))
 struct MisbehaviourTests {
     private func words(
         options: GateConnection.Options = .init(),
@@ -147,7 +147,7 @@ struct MisbehaviourTests {
     func answersOnly() async throws {
         let words = try await words(
             Script.each { peer in
-                try await peer.welcome(heartbeat: 1)
+                try await peer.welcome(heartbeat: 3)
                 for _ in 0..<3 {
                     let ping = try await peer.receive()
                     #expect(ping.first == 0x89)
@@ -245,7 +245,7 @@ struct MisbehaviourTests {
     }
 }
 
-@Suite("TLS", .timeLimit(.minutes(1)))
+@Suite("TLS", .timeLimit(.minutes(5)))
 struct TLSTests {
     /// A gate behind TLS, as far as a client can tell before it is closed.
     private func connect(

@@ -2,7 +2,7 @@ import PortcullisClient
 import Synchronization
 import Testing
 
-@Suite("Automatic refresh", .timeLimit(.minutes(1)))
+@Suite("Automatic refresh", .timeLimit(.minutes(5)))
 struct RefreshTests {
     private static let expiring = #"{"type":"expiring","expires_at":1.5,"in_s":30}"#
     private static let demand = #"{"type":"reauthenticate","deadline_s":10,"reason":"password_changed"}"#

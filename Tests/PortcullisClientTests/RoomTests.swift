@@ -1,9 +1,9 @@
 import PortcullisClient
 import Testing
 
-@Suite("Rooms", .timeLimit(.minutes(1)))
+@Suite("Rooms", .timeLimit(.minutes(5)))
 struct RoomTests {
-    private func session(_ url: GateURL, timeout: Duration = .seconds(10), buffer: Int = 1 << 20) -> GateSession {
+    private func session(_ url: GateURL, timeout: Duration = .seconds(60), buffer: Int = 1 << 20) -> GateSession {
         var rooms = GateSession.Rooms()
         rooms.answerTimeout = timeout
         rooms.buffer = buffer

@@ -1,7 +1,7 @@
 import PortcullisClient
 import Testing
 
-@Suite("Session", .timeLimit(.minutes(1)))
+@Suite("Session", .timeLimit(.minutes(5)))
 struct SessionTests {
     private static let welcome = Script.welcome
     private static let quick = ReconnectPolicy(base: .milliseconds(1), cap: .milliseconds(2))

@@ -8,19 +8,19 @@ import Testing
 
 private let hasRedis = (try? RedisProgram(searchPath: ProcessInfo.processInfo.environment["PATH"] ?? "")) != nil
 
-/// Waits for a process to be another than `old`; nil where that takes longer than ten seconds.
+/// Waits for a process to be another than `old`; nil where that takes longer than thirty seconds.
 private func nextProcess(of redis: EmbeddedRedis, after old: Int32) async -> Int32? {
-    for _ in 0..<2000 {
+    for _ in 0..<6000 {
         if let pid = redis.processID, pid != old { return pid }
         try? await Task.sleep(for: .milliseconds(5))
     }
     return nil
 }
 
-/// Whether a process has ended within ten seconds.
+/// Whether a process has ended within thirty seconds.
 private func hasEnded(_ pid: Int32) async -> Bool {
     guard let process = ProcessHandle.find(pid) else { return true }
-    return await onOwnThread("wait") { process.waitForEnd(within: 10_000) }
+    return await onOwnThread("wait") { process.waitForEnd(within: 30_000) }
 }
 
 private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -35,7 +35,7 @@ struct EmbeddedRedisTests {
         let pid = try #require(redis.processID)
         #expect(redis.tenure == .started)
         #expect(redis.url == "unix://\(folder.path)/state/redis.sock")
-        #expect(RedisKnock.ping(folder.state.redisSocket, within: 1000) == .ready(pid))
+        #expect(RedisKnock.ping(folder.state.redisSocket, within: 10_000) == .ready(pid))
         #expect(try folder.permissions(folder.state.redisSocket) == 0o700)
         #expect(try folder.permissions(folder.state.redisData) == 0o700)
         #expect(SmallFile.read(folder.state.redisProcess) == "\(pid)\n")
@@ -80,7 +80,7 @@ struct EmbeddedRedisTests {
 
         kill(first, SIGKILL)
         let second = try #require(await nextProcess(of: redis, after: first))
-        #expect(RedisKnock.ping(folder.state.redisSocket, within: 1000) == .ready(second))
+        #expect(RedisKnock.ping(folder.state.redisSocket, within: 10_000) == .ready(second))
         kill(second, SIGTERM)
         let third = try #require(await nextProcess(of: redis, after: second))
 
@@ -119,7 +119,7 @@ struct EmbeddedRedisTests {
             searchPath: searchPath,
             logger: quiet,
             isStopping: never,
-            patience: 1000
+            patience: 5000
         )
         let pids = try await onOwnThread("house") {
             Result {
@@ -148,7 +148,7 @@ struct EmbeddedRedisTests {
         let passing = EmbeddedRedis(directory: folder.state, logger: quiet)
         try await passing.start()
         await passing.stop()
-        #expect(RedisKnock.ping(folder.state.redisSocket, within: 1000) == .ready(pid))
+        #expect(RedisKnock.ping(folder.state.redisSocket, within: 10_000) == .ready(pid))
 
         let group = ServiceGroup(services: [guest], logger: quiet)
         async let running: Void = group.run()
@@ -203,7 +203,7 @@ struct EmbeddedRedisTests {
     private func ask(_ folder: TemporaryFolder, _ words: String...) -> String? {
         guard let socket = try? UnixSocket(connectingTo: folder.state.redisSocket) else { return nil }
         let command = "*\(words.count)\r\n" + words.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
-        return socket.send(command) ? socket.line(within: 2000) : nil
+        return socket.send(command) ? socket.line(within: 10_000) : nil
     }
 }
 

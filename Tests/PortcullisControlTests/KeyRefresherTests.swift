@@ -50,7 +50,7 @@ import Testing
 
     @Test func randomNamesCauseOneFetch() async throws {
         let issuer = try Issuer(["a"])
-        let stage = try await Stage(["tokens.jwks": issuer.url])
+        let stage = try await Stage(["tokens.jwks": issuer.url, "keys.cooldown": "10m"])
         for number in 0..<200 {
             #expect(try stage.code(issuer.token("a", kid: Identifier("random\(number)"))) == "unknown_key")
         }
@@ -95,7 +95,8 @@ import Testing
     @Test(arguments: ["500", "garbage", "error document", "silence", "away"])
     func theLastGoodSetStaysWhileTheIssuerIsAway(how: String) async throws {
         let issuer = try Issuer(["a"])
-        let stage = try await Stage(["tokens.jwks": issuer.url, "keys.refresh": "20ms"])
+        let patience = how == "silence" ? Duration.seconds(2) : .seconds(20)
+        let stage = try await Stage(["tokens.jwks": issuer.url, "keys.refresh": "20ms"], patience: patience)
         switch how {
         case "500": issuer.server.answer(.status(500))
         case "garbage": issuer.server.answer(.body(Array("<html>".utf8)))

@@ -99,7 +99,12 @@ final class Stage: Sendable {
         let lines = Mutex<[String]>([])
     }
 
-    init(_ flags: [String: String], state: StateDirectory? = nil) async throws {
+    /// - Parameter patience: how long the issuer is waited for; short where it is silent.
+    init(
+        _ flags: [String: String],
+        state: StateDirectory? = nil,
+        patience: Duration = .seconds(20)
+    ) async throws {
         redis = try RedisServer()
         folder = try TemporaryFolder()
         var all = [
@@ -113,7 +118,7 @@ final class Stage: Sendable {
         let directory = state ?? folder.state
         let tokens = try TokenKeys.load(settings, state: directory)
         var fetcher = KeyFetcher()
-        fetcher.limits.whole = .milliseconds(500)
+        fetcher.limits.whole = patience
         let keys = KeyRefresher(tokens, settings.keys, state: directory, logger: logger, fetcher: fetcher)
         await keys.begin()
         let configuration = try GateAssembly.configuration(

@@ -73,7 +73,7 @@ import Testing
                 version: "test"
             )
             let gate = try Gate(configuration) { _ in }
-            for _ in 0..<1000 where !gate.status.isReady { Thread.sleep(forTimeInterval: 0.01) }
+            for _ in 0..<3000 where !gate.status.isReady { Thread.sleep(forTimeInterval: 0.01) }
             #expect(gate.status.isReady)
             return gate
         }
@@ -212,7 +212,7 @@ import Testing
                 .contains(#""generation":3"#) == true
         )
         let short = try house.grant(life: Milliseconds(1))
-        for _ in 0..<500 where try house.keys("refresh:*").count > 1 { Thread.sleep(forTimeInterval: 0.01) }
+        for _ in 0..<3000 where try house.keys("refresh:*").count > 1 { Thread.sleep(forTimeInterval: 0.01) }
         #expect(throws: TokenRefusal.unknown) { try house.refresh(short.refreshToken) }
     }
 

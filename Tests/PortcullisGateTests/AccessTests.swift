@@ -62,7 +62,7 @@ import Testing
         let publisher = try user("portcullis-publisher", redis)
         let test = try GateUnderTest(redis: redis) { configuration in
             configuration.redis = gateUser
-            configuration.lease = .seconds(1)
+            configuration.lease = .seconds(3)
             configuration.sessions?.touches = true
             configuration.asksSharedKeys = true
             configuration.presence = true

@@ -31,11 +31,15 @@ import Testing
 
     @Test func aHandshakeThatWaitsIsRefusedWhenItsKeyGoes() throws {
         let (old, new) = (try Self.secret("o", kid: "o"), try Self.secret("n", kid: "n"))
-        let test = try GateUnderTest(loops: 1) { $0.tokens = (try? Self.policy([old, new])) ?? $0.tokens }
-        // From here on Redis answers nobody, for a time that the probe outlives.
-        try test.redis.ask("CLIENT", "PAUSE", "1500", "ALL")
+        let test = try GateUnderTest(loops: 1) {
+            $0.tokens = (try? Self.policy([old, new])) ?? $0.tokens
+            ($0.lease, $0.handshake) = (.seconds(60), .seconds(60))
+        }
+        // From here on Redis answers nobody, until all has been looked at.
+        try test.redis.pause()
+        defer { test.redis.resume() }
         let waiting = try [old, new].map { key in
-            let socket = try BlockingSocket(test.gate.endpoint, timeout: 10_000)
+            let socket = try BlockingSocket(test.gate.endpoint, timeout: 30_000)
             let claims = ["permissions": #"{"doc:1":"viewer"}"#]
             let lines =
                 ["GET /ws/doc:1 HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket"]
@@ -56,6 +60,7 @@ import Testing
                 if case .keysWithdrawn(closed: 0, refused: 1) = $0 { true } else { false }
             }
         }
+        test.redis.resume()
         #expect(String(decoding: try waiting[1].read(), as: UTF8.self).hasPrefix("HTTP/1.1 101"))
     }
 

@@ -67,7 +67,7 @@ import Testing
     }
 
     @Test func aSilentClientIsPingedThenClosed() throws {
-        let test = try GateUnderTest { $0.heartbeat = Milliseconds(300) }
+        let test = try GateUnderTest { $0.heartbeat = .seconds(1) }
         let silent = try test.connect("alice", raw: true)
         #expect(try silent.receive() == .ping)
         #expect(try silent.receiveClose() == .close(4408, "heartbeat_timeout"))

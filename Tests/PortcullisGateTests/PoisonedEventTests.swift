@@ -170,7 +170,7 @@ import Testing
     /// Who may publish can pretend that the log has an entry. What it decides is enforced as if it were bare; the position moves by the
     /// stream alone, and what the log holds under the same id stays.
     @Test func aForgedEnvelopeMovesNothing() throws {
-        let test = try GateUnderTest { $0.lease = .seconds(1) }
+        let test = try GateUnderTest { $0.lease = .seconds(3) }
         let bystander = try test.connect("bystander", raw: true)
         let mallory = try test.token("mallory")
         try test.append(.revoke(.init(select: Selector(ids: [.user: "mallory"]), issuedBefore: .append)), id: "e1")
@@ -227,7 +227,7 @@ import Testing
 
     /// A version that no log gave does not hide the changes that follow.
     @Test func aForgedVersionIsForgotten() throws {
-        let test = try GateUnderTest { $0.lease = .seconds(1) }
+        let test = try GateUnderTest { $0.lease = .seconds(3) }
         let alice = try test.connect("alice")
         _ = try alice.receive(type: "welcome")
         try test.publish(

@@ -253,7 +253,7 @@ import Testing
     }
 
     @Test func anEmptiedRedisLearnsItAgainAndNobodyIsTold() throws {
-        let (redis, one, two) = try pair(lease: .seconds(1))
+        let (redis, one, two) = try pair(lease: .seconds(3))
         let alice = try bound(one, "alice")
         let bob = try bound(two, "bob")
         let (again, _) = try joined(two, "bob")
@@ -295,10 +295,10 @@ import Testing
     /// for back.
     @Test func aFrozenGateSaysMissed() throws {
         let redis = try RedisServer()
-        let one = try GateUnderTest(redis: redis, node: "one") { ($0.presence, $0.lease) = (true, .seconds(1)) }
+        let one = try GateUnderTest(redis: redis, node: "one") { ($0.presence, $0.lease) = (true, .seconds(3)) }
         let proxy = try FaultProxy(to: redis.socket)
         let two = try GateUnderTest(redis: redis, node: "two") {
-            ($0.presence, $0.lease, $0.redis) = (true, .seconds(1), proxy.url)
+            ($0.presence, $0.lease, $0.redis) = (true, .seconds(3), proxy.url)
         }
         let alice = try bound(one, "alice")
         let dave = try bound(two, "dave")

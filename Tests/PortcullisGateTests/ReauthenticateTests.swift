@@ -34,7 +34,7 @@ import Testing
         let (idle, prompt) = (try test.connect("alice", signedIn), try test.connect("alice", signedIn))
         let (raw, bob) = (try test.connect("alice", raw: true), try test.connect("bob"))
         for peer in [idle, prompt, bob] { _ = try peer.receive(type: "welcome") }
-        var event = Event(id: "r", decision: demand("alice", within: .seconds(2)), reason: "new_device")
+        var event = Event(id: "r", decision: demand("alice", within: .seconds(8)), reason: "new_device")
         event.message = "Please sign in."
         event.wantsReceipt = true
         let append = AppendScript.command(
@@ -50,7 +50,7 @@ import Testing
             let told = try peer.receiveMessage()
             #expect(told["type"] as? String == "reauthenticate")
             #expect(told["reason"] as? String == "new_device")
-            #expect((0...2).contains(try #require(told["deadline_s"] as? Double)))
+            #expect((0...8).contains(try #require(told["deadline_s"] as? Double)))
         }
         try test.wait("the receipt") { try test.redis.ask("LLEN", "portcullis:ack:r") == .integer(1) }
         let receipt = try test.redis.ask("LINDEX", "portcullis:ack:r", "0").text ?? ""
@@ -88,9 +88,9 @@ import Testing
     @Test func whatIsLiftedIsDemandedNoMore() throws {
         let test = try GateUnderTest()
         let (alice, bob) = (try test.connect("alice", raw: true), try test.connect("bob", raw: true))
-        try test.append(demand("alice", within: .seconds(1)), id: "a")
+        try test.append(demand("alice", within: .seconds(4)), id: "a")
         try test.append(.lift(event: "a"))
-        try test.append(demand("bob", within: .seconds(2)))
+        try test.append(demand("bob", within: .seconds(5)))
         // Whose deadline is later.
         #expect(try bob.receive() == .close(4401, "expired"))
         #expect(try lives(alice))
@@ -110,7 +110,7 @@ import Testing
         let carol = try WebSocketPeer(test.gate.endpoint, headers: headers + [v1])
         _ = try carol.receive(type: "welcome")
         let token = try test.connect("carol", raw: true)
-        try test.append(demand("carol", within: .seconds(2)))
+        try test.append(demand("carol", within: .seconds(6)))
         #expect(try carol.receiveMessage()["type"] as? String == "reauthenticate")
         // Something else of it changes: the time is theirs still.
         try session(60_000)
@@ -128,20 +128,22 @@ import Testing
     /// The deadline runs on while nothing passes; what was said then is told at the thaw.
     @Test func aFreezeKeepsTheMessageAndNotTheDeadline() throws {
         let redis = try RedisServer()
-        let test = try GateUnderTest(redis: redis) { $0.lease = .seconds(1) }
+        let test = try GateUnderTest(redis: redis) { $0.lease = .seconds(2) }
         let alice = try test.connect("alice")
         _ = try alice.receive(type: "welcome")
         redis.stop()
         try test.wait("the gate is frozen") { test.gate.status.isFrozen }
         try redis.start()
-        try test.append(demand("alice", within: .seconds(5)))
+        try test.append(demand("alice", within: .seconds(12)))
         let told = try alice.receiveMessage()
         #expect(told["type"] as? String == "reauthenticate")
-        #expect(try #require(told["deadline_s"] as? Double) <= 5)
+        #expect(try #require(told["deadline_s"] as? Double) <= 12)
         let token = try fresh(test, "alice")
         try test.wait("the gate says that it has thawed") { !test.gate.status.isFrozen }
         redis.stop()
-        try test.wait("the gate is frozen") { test.gate.status.isFrozen }
+        try test.wait("every loop is frozen") {
+            test.gate.status.staleness ?? Milliseconds(0) > .seconds(3)
+        }
         // It is not even read.
         try alice.send(text: #"{"type":"refresh","token":"\#(token)"}"#)
         #expect(try alice.receiveMessage()["type"] as? String == "closing")

@@ -125,7 +125,7 @@ import Testing
     /// `exp` is judged at each handshake.
     @Test func aTokenThatIsRememberedEnds() throws {
         let stage = try Stage(loops: 1)
-        let token = try stage.token("alice", life: 3)
+        let token = try stage.token("alice", life: 6)
         let live = try stage.test.connect("alice", token: token)
         #expect(try stage.outcome(token) == "101")
         let closing = try live.receive(type: "closing")

@@ -281,7 +281,7 @@ import Testing
 
     /// The log cannot be read up to the sender's place: what was said is given up, and the members are told.
     @Test func whatWaitsTooLongIsMissed() throws {
-        let test = try GateUnderTest { $0.lease = .seconds(1) }
+        let test = try GateUnderTest { $0.lease = .seconds(3) }
         let alice = try test.connect("alice", viewer, path: "/ws/doc:1")
         _ = try alice.receive(type: "welcome")
         let soon = Int(Date().timeIntervalSince1970 * 1000) + 30_000
@@ -418,7 +418,7 @@ import Testing
         let proxy = try FaultProxy(to: redis.socket)
         let test = try GateUnderTest(redis: redis) { configuration in
             configuration.redis = proxy.url
-            configuration.handshake = Milliseconds(300)
+            configuration.handshake = .seconds(1)
             configuration.lease = .seconds(60)
         }
         // What acknowledges the subscription does not come.
@@ -427,6 +427,8 @@ import Testing
         #expect(refused.status == 503)
         #expect(refused.body.contains("store_unavailable"))
         proxy.set(.pass)
-        #expect(try test.connect("alice", viewer, path: "/ws/doc:1", raw: true).status == 101)
+        try test.wait("the room is heard in time") {
+            try test.connect("alice", viewer, path: "/ws/doc:1", raw: true).status == 101
+        }
     }
 }

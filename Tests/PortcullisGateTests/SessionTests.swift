@@ -135,7 +135,7 @@ import Testing
         let test = try GateUnderTest { $0.sessions = policy { $0.longestLife = .seconds(60) } }
         try test.redis.ask("SET", "session:old", #"{"user_id":"carol","created_at":\#(now - 61_000)}"#, "EX", "600")
         #expect(try outcome(open(test, cookie: "session_id=old")) == "4401 unknown_session")
-        try test.redis.ask("SET", "session:young", #"{"user_id":"carol","created_at":\#(now - 59_300)}"#, "EX", "600")
+        try test.redis.ask("SET", "session:young", #"{"user_id":"carol","created_at":\#(now - 57_000)}"#, "EX", "600")
         let carol = try open(test, cookie: "session_id=young")
         #expect(try outcome(carol) == "welcome carol")
         #expect(try carol.receiveClose() == .close(4401, "expired"))
@@ -299,7 +299,7 @@ import Testing
 
     /// Redis forbids the reading of a session that has changed: it is tried again, and counts no more after the lease.
     @Test func aSessionThatCannotBeReadIsNotBelieved() throws {
-        let test = try GateUnderTest { $0.lease = .seconds(1) }
+        let test = try GateUnderTest { $0.lease = .seconds(3) }
         for id in ["s", "t"] {
             try test.redis.ask("SET", "session:\(id)", #"{"user_id":"carol","created_at":\#(now)}"#, "EX", "600")
         }
@@ -317,16 +317,21 @@ import Testing
     }
 
     @Test func aSlowStoreAdmitsNobodyAndHoldsNobodyUp() throws {
-        let test = try GateUnderTest { $0.handshake = .seconds(1) }
+        // The lease outlives the test.
+        let test = try GateUnderTest { ($0.handshake, $0.lease) = (.seconds(4), .seconds(60)) }
         try test.redis.ask("SET", "session:s", #"{"user_id":"carol"}"#)
-        try test.redis.ask("CLIENT", "PAUSE", "2000", "ALL")
+        try test.redis.pause()
+        defer { test.redis.resume() }
         let cookie = ["Cookie: session_id=s", "Origin: http://\(test.gate.endpoint)"]
         let request =
             ["GET /ws HTTP/1.1", "Host: \(test.gate.endpoint)", "Connection: Upgrade", "Upgrade: websocket"]
             + ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="] + cookie
         let bytes = Array((request.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-        let waiting = try (0..<200).map { _ in try BlockingSocket(test.gate.endpoint, timeout: 10_000) }
-        for socket in waiting { try socket.write(bytes) }
+        let waiting = try (0..<200).map { _ in
+            let socket = try BlockingSocket(test.gate.endpoint, timeout: 30_000)
+            try socket.write(bytes)
+            return socket
+        }
         // Who needs nothing of Redis comes in meanwhile.
         #expect(try test.connect("alice", raw: true).status == 101)
         for socket in waiting {

@@ -26,7 +26,7 @@ import Testing
     @Test(arguments: Listener.allCases) func nothingStaysBehind(_ listener: Listener) throws {
         let context = try certificates.server()
         let test = try GateUnderTest {
-            $0.handshake = Milliseconds(1500)
+            $0.handshake = .seconds(5)
             // Floods are held back, and cut off before the test has to wait for them.
             $0.rates = ConnectionRates(messages: 20, bytes: 0, control: 0)
             $0.longestHolding = Milliseconds(300)

@@ -47,7 +47,7 @@ import Testing
         let request = "GET /elsewhere HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"
         let verify = "-CAfile \(certificates.authority) -verify_return_error"
         return try Shell.run(
-            "printf '\(request)' | timeout 10 openssl s_client -ign_eof -connect \(test.gate.endpoint) \(verify) \(options)"
+            "printf '\(request)' | timeout 30 openssl s_client -ign_eof -connect \(test.gate.endpoint) \(verify) \(options)"
         ).output
     }
 
@@ -103,7 +103,7 @@ import Testing
         let log = certificates.folder.appending(path: "s_client").path
         let options = "-ign_eof -msg -connect \(test.gate.endpoint) \(version)"
         let request = lines.joined(separator: "\\r\\n")
-        let client = try Shell.Child("printf '\(request)' | timeout 20 openssl s_client \(options) >\(log)")
+        let client = try Shell.Child("printf '\(request)' | timeout 30 openssl s_client \(options) >\(log)")
         try test.wait("it is admitted") {
             test.reports.all.contains { if case .admitted = $0 { true } else { false } }
         }
@@ -117,7 +117,7 @@ import Testing
 
     /// A close that must wait until the client reads: the goodbye stands behind the close frame, and nothing of the queue before it.
     @Test func aRevocationOfASlowReader() throws {
-        let test = try gate { $0.sendQueue = 64 << 20 }
+        let test = try gate { ($0.sendQueue, $0.closeDeadline) = (64 << 20, .seconds(60)) }
         let slow = try connect(test, "alice", raw: true)
         let text = String(repeating: "x", count: 60_000)
         // More than the sockets hold, less than the send queue.
@@ -174,7 +174,7 @@ import Testing
 
     /// Who is over a limit is turned away before TLS, and who is in TLS counts, though no head has come.
     @Test func theLimitsOfAnAddressAreAskedBeforeTLS() throws {
-        let test = try gate { $0.throttle.connections = 2 }
+        let test = try gate { ($0.throttle.connections, $0.handshake) = (2, .seconds(60)) }
         let first = try connect(test, "alice", raw: true)
         try #require(first.status == 101)
         do {
@@ -230,7 +230,7 @@ import Testing
 
     /// Who says nothing, or half of a handshake, is cut off when its time is over; who only looks whether there is anybody is no failure.
     @Test func halfOpenHandshakes() throws {
-        let test = try gate { $0.handshake = Milliseconds(300) }
+        let test = try gate { $0.handshake = .seconds(2) }
         let peers = try [[], [0x16, 3, 1, 2, 0, 1]].map { (bytes: [UInt8]) in
             let peer = try BlockingSocket(test.gate.endpoint, timeout: 10_000)
             try peer.write(bytes)
@@ -263,16 +263,16 @@ import Testing
 
     @Test func nothingPassesInAFreeze() throws {
         let test = try gate {
-            $0.lease = .seconds(1)
+            $0.lease = .seconds(3)
             $0.relay = .echo
         }
         let alice = try connect(test, "alice", raw: true)
         try alice.send(text: "before")
         #expect(try alice.receive() == .text("before"))
         try test.redis.pause()
-        try test.wait("the gate is frozen") { test.gate.status.staleness ?? Milliseconds(0) > Milliseconds(2500) }
+        try test.wait("the gate is frozen") { test.gate.status.staleness ?? Milliseconds(0) > Milliseconds(4500) }
         for index in 0..<50 { try alice.send(text: "\(index) " + String(repeating: "x", count: 5000)) }
-        try test.wait("the freeze lasts") { test.gate.status.staleness ?? Milliseconds(0) > Milliseconds(4000) }
+        try test.wait("the freeze lasts") { test.gate.status.staleness ?? Milliseconds(0) > Milliseconds(6000) }
         #expect(throws: SocketError.self) { try alice.receive(within: 100) }
         test.redis.resume()
         try test.awaitReady()

@@ -178,8 +178,9 @@ import Testing
     }
 
     @Test func whoSaysNothingOrTooMuchIsClosed() throws {
-        let test = try gate { $0.handshake = Milliseconds(300) }
-        #expect(try open(test).receiveClose() == .close(4408, "authentication_timeout"))
+        let impatient = try gate { $0.handshake = Milliseconds(300) }
+        #expect(try open(impatient).receiveClose() == .close(4408, "authentication_timeout"))
+        let test = try gate { $0.handshake = .seconds(60) }
         let loud = try open(test)
         try loud.send(raw: [0x81, 0xFF, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4])
         #expect(try loud.receiveClose() == .close(1009, "message_too_big"))

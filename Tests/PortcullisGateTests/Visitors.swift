@@ -15,8 +15,8 @@ struct Visitors {
         /// Those who do not wait for their answer.
         var hasty: [BlockingSocket] = []
 
-        /// How many the gate has admitted.
-        var live: Int { peers.count }
+        /// How many the gate has admitted and has no reason to close: all but the one that floods.
+        var live: Int { peers.count - 1 }
     }
 
     private let test: GateUnderTest

@@ -112,8 +112,10 @@ final class ProxyWork: Sendable {
         let gate = Glibc.accept(listener, nil, nil)
         guard gate >= 0 else { return }
         guard !state.withLock({ $0.isRefusing }), let redis = try? Self.open() else {
+            // Counted before whoever asked can know of it.
+            state.withLock { $0.counts.cut += 1 }
             close(gate)
-            return state.withLock { $0.counts.cut += 1 }
+            return
         }
         // A Redis that stands still takes connections as long as its backlog has room.
         guard Self.call(connect, redis, target) == 0 else {

@@ -48,7 +48,7 @@ public final class RedisServer: @unchecked Sendable {
 
     private func awaitAnswer() throws {
         var last = ""
-        for _ in 0..<500 {
+        for _ in 0..<3000 {
             do {
                 let connection = try BlockingConnection(url, timeout: 2000)
                 let answer = try connection.ask(Command("PING"))
@@ -91,6 +91,6 @@ public final class RedisServer: @unchecked Sendable {
     /// Asks over a connection of its own.
     @discardableResult
     public func ask(_ words: String...) throws -> RESPValue {
-        try BlockingConnection(url, timeout: 5000).ask(Command(words.map { Array($0.utf8) }))
+        try BlockingConnection(url, timeout: 20_000).ask(Command(words.map { Array($0.utf8) }))
     }
 }

@@ -18,6 +18,9 @@ public final class WebSocketPeer {
         public let description: String
     }
 
+    /// Milliseconds for every read and write: on a busy machine a gate may be a while in coming.
+    private static let patience = 30_000
+
     private let socket: BlockingSocket
     private var bytes: [UInt8] = []
     private var at = 0
@@ -41,7 +44,7 @@ public final class WebSocketPeer {
         securedBy tls: TLSClient? = nil,
         preamble: [UInt8] = []
     ) throws {
-        socket = try BlockingSocket(endpoint, timeout: 10_000, securedBy: tls, preamble: preamble)
+        socket = try BlockingSocket(endpoint, timeout: Self.patience, securedBy: tls, preamble: preamble)
         let lines =
             ["GET \(path) HTTP/1.1", "Host: \(endpoint)", "Connection: Upgrade", "Upgrade: websocket"]
             + ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="] + headers
@@ -51,7 +54,7 @@ public final class WebSocketPeer {
 
     /// Sends any bytes as the request.
     public init(_ endpoint: Endpoint, raw: String) throws {
-        socket = try BlockingSocket(endpoint, timeout: 10_000)
+        socket = try BlockingSocket(endpoint, timeout: Self.patience)
         try socket.write(Array(raw.utf8))
         try readHead()
     }
@@ -80,7 +83,7 @@ public final class WebSocketPeer {
 
     /// The next frame, or the end.
     /// - Parameter milliseconds: how long it is waited for.
-    public func receive(within milliseconds: Int = 10_000) throws -> Received {
+    public func receive(within milliseconds: Int? = nil) throws -> Received {
         while true {
             let chunk = bytes
             switch reader.next(chunk.span, &at, &state) {
@@ -91,8 +94,7 @@ public final class WebSocketPeer {
             case .close(let code, let reason): return .close(code, String(decoding: reason, as: UTF8.self))
             case .failed(let outcome): throw Failure(description: "the gate broke a rule: \(outcome)")
             case .needMore:
-                // The socket's own patience is ten seconds.
-                bytes = try socket.read(extra: milliseconds - 10_000)
+                bytes = try socket.read(extra: (milliseconds ?? Self.patience) - Self.patience)
                 at = 0
                 if bytes.isEmpty { return .end }
             }
