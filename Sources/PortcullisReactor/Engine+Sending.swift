@@ -25,7 +25,7 @@ extension Engine {
     /// - Returns: how many bytes the kernel took (0 where it is full), nil on an error.
     func write(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int? {
         guard slots[index].tls == nil else { return writeSecured(index, bytes) }
-        let count = Glibc.send(slots[index].descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        let count = portcullis_send(slots[index].descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         if count >= 0 { return count }
         return errno == EAGAIN || errno == EINTR ? 0 : nil
     }

@@ -111,6 +111,8 @@ public final class Engine {
     /// The generation of slots that are new: past those of all that were given up.
     var firstGeneration: UInt32 = 0
     var dead: [(StreamID, Gone)] = []
+    /// Those of which the delegate is being told.
+    private var reaped: [(StreamID, Gone)] = []
     var parked: [StreamID] = []
     /// Streams whose sessions hold bytes that may be read by now.
     var readable: [StreamID] = []
@@ -226,14 +228,13 @@ public final class Engine {
     }
 
     func reap(_ delegate: some EngineDelegate) {
+        guard !dead.isEmpty else { return }
         // What the delegate closes while it is told is told in the next turn.
-        let batch = dead
-        guard !batch.isEmpty else { return }
-        dead.removeAll(keepingCapacity: batch.count <= 1024)
-        for (stream, reason) in batch {
+        swap(&dead, &reaped)
+        for (stream, reason) in reaped {
             let index = Int(stream.slot)
             delegate.gone(stream, reason)
-            Glibc.close(slots[index].descriptor)
+            portcullis_close(slots[index].descriptor)
             if slots[index].isLink {
                 reserve.linkClosed()
             } else {
@@ -243,6 +244,7 @@ public final class Engine {
             slots[index] = Slot(generation: slots[index].generation &+ 1)
             free.append(stream.slot)
         }
+        reaped.removeAll(keepingCapacity: reaped.count <= 1024)
     }
 
     // MARK: - Streams
@@ -338,7 +340,9 @@ public final class Engine {
         let descriptor = slots[index].descriptor
         let limit = slots[index].readLimit
         let most = limit == .max ? buffer.count : Int(limit)
-        let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, min($0.count, most), 0) }
+        let count = buffer.withUnsafeMutableBytes {
+            portcullis_recv(descriptor, $0.baseAddress, min($0.count, most), 0)
+        }
         if count > 0 {
             // The copy holds the same bytes: were the delegate to cause another read, that one would get a buffer of its own.
             let chunk = buffer
