@@ -15,11 +15,6 @@ public enum HashFunction: String, CaseIterable, Sendable {
         }
     }
 
-    /// How much of a text it takes in at once.
-    var blockByteCount: Int {
-        self == .sha256 ? 64 : 128
-    }
-
     /// What OpenSSL calls it.
     var name: StaticString {
         switch self {
@@ -42,12 +37,12 @@ public enum HashFunction: String, CaseIterable, Sendable {
 public enum SHA1 {
     /// The digest of a text.
     public static func digest(_ text: Span<UInt8>) -> [20 of UInt8] {
-        var (digest, whole) = ([20 of UInt8](repeating: 0), [64 of UInt8](repeating: 0))
-        var hash = RunningDigest.sha1
-        hash.update(text)
-        hash.finish(into: &whole)
-        let bytes = whole.span
-        for at in digest.indices { digest[at] = bytes[at] }
+        var digest = [20 of UInt8](repeating: 0)
+        var output = digest.mutableSpan
+        var state = SHA_CTX.sha1
+        state.update(text)
+        // Safe: there is room for exactly a digest.
+        output.withUnsafeMutableBufferPointer { if let base = $0.baseAddress { state.finish(base) } }
         return digest
     }
 }
@@ -56,12 +51,12 @@ public enum SHA1 {
 public enum SHA256 {
     /// The digest of a text.
     public static func digest(_ text: Span<UInt8>) -> [32 of UInt8] {
-        var (digest, whole) = ([32 of UInt8](repeating: 0), [64 of UInt8](repeating: 0))
-        var hash = RunningDigest(.sha256)
-        hash.update(text)
-        hash.finish(into: &whole)
-        let bytes = whole.span
-        for at in digest.indices { digest[at] = bytes[at] }
+        var digest = [32 of UInt8](repeating: 0)
+        var output = digest.mutableSpan
+        var state = SHA256_CTX.sha256
+        state.update(text)
+        // Safe: there is room for exactly a digest.
+        output.withUnsafeMutableBufferPointer { if let base = $0.baseAddress { state.finish(base) } }
         return digest
     }
 }

@@ -368,11 +368,10 @@ extension GateLoop: EngineDelegate {
     func accepted(_ stream: StreamID, from peer: PeerAddress?) {
         let slot = Int(stream.slot)
         while lives.count <= slot { lives.append(Live()) }
-        var live = Live()
-        live.generation = stream.generation
-        live.phase = .head
-        live.address = peer.map { IPAddress(high: $0.high, low: $0.low) }
-        lives[slot] = live
+        lives[slot] = Live()
+        lives[slot].generation = stream.generation
+        lives[slot].phase = .head
+        lives[slot].address = peer.map { IPAddress(high: $0.high, low: $0.low) }
         connectionCount += 1
         crowd.came(connectionCount)
         shared.connections.add(1, ordering: .relaxed)

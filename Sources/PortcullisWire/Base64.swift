@@ -2,20 +2,19 @@
 public enum Base64 {
     /// Appends the standard encoding with padding (section 4).
     public static func append(_ bytes: Span<UInt8>, to text: inout [UInt8]) {
-        var (at, to) = (0, text.count)
-        text.append(contentsOf: repeatElement(UInt8(ascii: "="), count: (bytes.count + 2) / 3 * 4))
-        var digits = text.mutableSpan
+        var at = 0
         while at < bytes.count {
             let left = bytes.count - at
             let group =
                 UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0)
                 | (left > 2 ? UInt32(bytes[at + 2]) : 0)
-            digits[to] = digit(group >> 18)
-            digits[to + 1] = digit(group >> 12)
-            if left > 1 { digits[to + 2] = digit(group >> 6) }
-            if left > 2 { digits[to + 3] = digit(group) }
+            let padding = UInt32(UInt8(ascii: "="))
+            let third = left > 1 ? UInt32(digit(group >> 6)) : padding
+            let fourth = left > 2 ? UInt32(digit(group)) : padding
+            let digits = UInt32(digit(group >> 18)) | UInt32(digit(group >> 12)) << 8 | third << 16 | fourth << 24
+            // Safe: a number is read as the bytes it is made of.
+            withUnsafeBytes(of: digits.littleEndian) { text.append(contentsOf: $0) }
             at += 3
-            to += 4
         }
     }
 

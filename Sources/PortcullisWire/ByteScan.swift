@@ -108,6 +108,12 @@ extension Span where Element == UInt8 {
         UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: at, as: UInt64.self))
     }
 
+    /// Four bytes as one number, the first in the lowest place.
+    func four(at: Int) -> UInt32 {
+        // As above.
+        UInt32(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: at, as: UInt32.self))
+    }
+
     /// The first byte at or behind `start` that is a control character (C0 or DEL), or the end. Words without one are passed over
     /// whole: most of a handshake is one long token.
     public func endOfText(from start: Int) -> Int {

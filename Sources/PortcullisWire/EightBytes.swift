@@ -44,6 +44,17 @@ struct EightBytes {
         return good == Self.tops
     }
 
+    /// The lower-case digits of four bytes, two for each.
+    static func hexadecimal(of bytes: UInt32) -> EightBytes {
+        var digits = UInt64(bytes)
+        digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF
+        digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits >> 4 | digits << 8) & each(0x0F)
+        // One where the digit is a letter: these do not follow upon nine.
+        let areLetters = ((digits &+ each(0x80 - 10)) & tops) >> 7
+        return EightBytes(bits: digits &+ each(UInt8(ascii: "0")) &+ areLetters &* 39)
+    }
+
     /// The place of the first byte of an answer; 8 where it has none.
     static func first(_ answer: UInt64) -> Int {
         answer.trailingZeroBitCount / 8

@@ -27,7 +27,12 @@ struct ListElements {
     }
 
     /// Whether a header lists this word, in any case; `word` is in lower case.
-    static func contains(_ word: StaticString, _ name: FieldName, _ head: borrowing RequestHead, _ bytes: Span<UInt8>) -> Bool {
+    static func contains(
+        _ word: StaticString,
+        _ name: FieldName,
+        _ head: borrowing RequestHead,
+        _ bytes: Span<UInt8>
+    ) -> Bool {
         var elements = ListElements(name)
         while let element = elements.next(in: head, bytes) {
             if bytes.equalsIgnoringCase(element, word) { return true }

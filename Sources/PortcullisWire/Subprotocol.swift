@@ -10,7 +10,8 @@ public struct Subprotocol: Equatable, Sendable {
 
     /// The first of the client's subprotocols, which stand in its order of preference, that the gate knows: its own two, and `names`
     /// (`subprotocols`). An entry that bears a credential is never chosen, whatever `names` says: an answer is not a place for one.
-    public static func choose(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, names: [[UInt8]] = []) -> Subprotocol {
+    public static func choose(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, names: [[UInt8]] = []) -> Subprotocol
+    {
         var elements = ListElements(.subprotocol)
         while let element = elements.next(in: head, bytes) {
             if bytes.equals(element, "portcullis.v1") { return Subprotocol(isVersion1: true, echoed: element) }

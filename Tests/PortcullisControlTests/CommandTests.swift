@@ -205,7 +205,7 @@ import Testing
     @Test func theVerdictOnATokenIsOneLine() throws {
         let key = try SigningKey(secret: Array("this is a secret for the tests of verdicts".utf8).span)
         let policy = try TokenPolicy(issuers: [TokenIssuer(keys: try KeySet([key.verificationKey]))])
-        let signer = try TokenSigner(key)
+        let signer = TokenSigner(key)
         let exp = Int(Date().timeIntervalSince1970) + 60
         let good = try signer.sign(payload: Array("{\"sub\":\"a\\u0022b\",\n\"exp\":\(exp)}".utf8))
         let judge = TokenJudge(policy)

@@ -6,7 +6,11 @@ import Testing
 @Suite struct StandingCrowdTests {
     private static let alice = Selector(ids: [.user: "alice"])
 
-    private func looks(_ standing: borrowing StandingDecisions, _ identity: Identity, _ address: IPAddress? = nil) -> Int {
+    private func looks(
+        _ standing: borrowing StandingDecisions,
+        _ identity: Identity,
+        _ address: IPAddress? = nil
+    ) -> Int {
         var looks = 0
         for field in Identity.Field.allCases {
             standing.compact.forEach(field, of: identity, now: ms(0)) { _ in looks += 1 }

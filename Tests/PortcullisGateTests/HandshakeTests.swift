@@ -127,7 +127,7 @@ import Testing
     @Test func aTicketOpensOneConnection() throws {
         let test = try GateUnderTest()
         func mint(_ ticket: String, _ value: String) throws {
-            let key = try #require(Keys().ticket(Identifier(ticket)))
+            let key = Keys().ticket(Identifier(ticket))
             try test.redis.ask("SET", String(decoding: key, as: UTF8.self), value, "EX", "30")
         }
         func open(_ ticket: String, resource: String = "") throws -> WebSocketPeer {
