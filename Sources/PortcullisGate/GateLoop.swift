@@ -478,9 +478,8 @@ extension GateLoop: EngineDelegate {
         rooms.leaveAll(slot)
         tellEndings()
         guard let identity = registry.identity(slot) else { return }
-        givePlaceBack(slot, identity.user)
+        givePlaceBack(slot, identity)
         registry.remove(slot)
-        let user = identity.user
-        if !registry.hasConnections(of: user) { book.forget(user) }
+        if book.count > 0, !registry.hasConnections(ofUserOf: identity) { book.forget(identity.user) }
     }
 }
