@@ -61,6 +61,8 @@ final class GateLoop {
     var connectionCount = 0
     /// The output of one step, used again and again.
     var output: [UInt8] = []
+    /// The JSON of a message that is to stand in a frame, used again and again.
+    var messageText: [UInt8] = []
     /// What is hashed for `Sec-WebSocket-Accept`, and by what; used again and again.
     var acceptInput: [UInt8] = []
     var sha1: SHA1Context?

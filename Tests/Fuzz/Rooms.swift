@@ -26,11 +26,13 @@ import PortcullisWire
         expected.at = at
         precondition(read(RoomMessage.placed(written, at: at), &fresh) == expected)
     }
-    let sent = ServerMessage.message(
+    var sent: [UInt8] = []
+    ServerMessage.appendMessage(
         resource: Identifier("doc:1"),
         user: message.user,
         connection: message.connection,
-        message.content
+        message.content,
+        to: &sent
     )
     precondition((try? fresh.parse(sent.span)) != nil && fresh.kind(of: 0) == .object, "members are sent no JSON")
     return 0
