@@ -111,6 +111,12 @@ public final class Identity: Sendable {
         return range.isEmpty ? nil : Identifier(bytes: Array(text[range]))
     }
 
+    /// The bytes of a field where they stand; none where it is absent.
+    public func withBytes(of field: Field, _ body: (Span<UInt8>) -> Void) {
+        let ids = text
+        body(ids.span.extracting(range(of: field)))
+    }
+
     public func has(_ field: Field) -> Bool {
         !range(of: field).isEmpty
     }

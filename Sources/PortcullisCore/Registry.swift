@@ -168,4 +168,9 @@ public struct Registry: ~Copyable, Sendable {
     public func hasConnections(of user: Identifier) -> Bool {
         users.first(user.hashValue) { entries[Int($0)].identity?.matches(.user, user) ?? false } != nil
     }
+
+    /// Whether the user of an identity has any connection here.
+    public func hasConnections(ofUserOf identity: Identity) -> Bool {
+        users.first(identity.hash(.user)) { entries[Int($0)].identity?.matches(.user, identity) ?? false } != nil
+    }
 }

@@ -125,10 +125,23 @@ public struct ConnectionID: Hashable, Sendable {
 
 extension ConnectionID: CustomStringConvertible {
     public var description: String {
-        func hexadecimal(_ value: some FixedWidthInteger & UnsignedInteger) -> String {
-            let digits = String(value, radix: 16)
-            return String(repeating: "0", count: value.bitWidth / 4 - digits.count) + digits
+        var text: [UInt8] = []
+        text.reserveCapacity(24)
+        append(to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Appends the 24 digits.
+    public func append(to text: inout [UInt8]) {
+        for shift in stride(from: UInt32(28), through: 0, by: -4) {
+            Self.append(digit: UInt64(instance >> shift), to: &text)
         }
-        return hexadecimal(instance) + hexadecimal(serial)
+        for shift in stride(from: UInt64(60), through: 0, by: -4) { Self.append(digit: serial >> shift, to: &text) }
+    }
+
+    /// The lowest four bits.
+    private static func append(digit: UInt64, to text: inout [UInt8]) {
+        let digit = UInt8(digit & 15)
+        text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
     }
 }

@@ -4,6 +4,8 @@ import PortcullisReactor
 struct Backlog<Message: Sendable> {
     private var messages: [Message?] = []
     private var next = 0
+    /// What comes out of a mailbox at once, used again and again.
+    private var batch: [Message] = []
 
     var isEmpty: Bool {
         next == messages.count
@@ -15,9 +17,9 @@ struct Backlog<Message: Sendable> {
 
     /// Takes what has come, behind what is there.
     mutating func fill(from mailbox: Mailbox<Message>) {
-        var batch: [Message] = []
         mailbox.drain(into: &batch)
         for message in batch { append(message) }
+        batch.removeAll(keepingCapacity: batch.capacity <= 1024)
     }
 
     mutating func append(_ message: Message) {

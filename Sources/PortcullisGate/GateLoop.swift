@@ -61,6 +61,8 @@ final class GateLoop {
     var connectionCount = 0
     /// The output of one step, used again and again.
     var output: [UInt8] = []
+    /// The JSON of a message that is to stand in a frame, used again and again.
+    var messageText: [UInt8] = []
     /// What is hashed for `Sec-WebSocket-Accept`, and by what; used again and again.
     var acceptInput: [UInt8] = []
     /// Whom a message goes to; used again and again.
@@ -476,9 +478,8 @@ extension GateLoop: EngineDelegate {
         rooms.leaveAll(slot)
         tellEndings()
         guard let identity = registry.identity(slot) else { return }
-        givePlaceBack(slot, identity.user)
+        givePlaceBack(slot, identity)
         registry.remove(slot)
-        let user = identity.user
-        if !registry.hasConnections(of: user) { book.forget(user) }
+        if book.count > 0, !registry.hasConnections(ofUserOf: identity) { book.forget(identity.user) }
     }
 }

@@ -53,6 +53,7 @@ public final class Mailbox<Message: Sendable>: Sendable {
         guard hasMail.load(ordering: .acquiring) else { return }
         messages.withLock { messages in
             hasMail.store(false, ordering: .relaxed)
+            guard !batch.isEmpty else { return swap(&batch, &messages) }
             batch.append(contentsOf: messages)
             messages.removeAll(keepingCapacity: messages.capacity <= 1024)
         }

@@ -148,6 +148,27 @@ extension Span where Element == UInt8 {
         return at
     }
 
+    /// The first byte at or behind `start` that is escaped in a string of JSON: a quote, a backslash, a control character (C0 or DEL); or the
+    /// end.
+    func endOfUnescapedText(from start: Int) -> Int {
+        var at = start
+        while at + 8 <= count {
+            let word = EightBytes(bits: word(at: at))
+            let others =
+                word.within(0...0x1F) | word.equal(0x7F) | word.equal(UInt8(ascii: "\""))
+                | word.equal(UInt8(ascii: "\\"))
+            if others != 0 { return at + EightBytes.first(others) }
+            at += 8
+        }
+        while at < count {
+            switch self[at] {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"), 0..<0x20, 0x7F: return at
+            default: at += 1
+            }
+        }
+        return at
+    }
+
     /// Whether all are letters of `b64token` (RFC 6750, section 2.1), its padding aside.
     func areBearerLetters() -> Bool {
         var at = 0
@@ -171,7 +192,7 @@ extension [UInt8] {
         bytes.extracting(range).withUnsafeBufferPointer { append(contentsOf: $0) }
     }
 
-    mutating func append(decimal number: Int) {
+    mutating func append(decimal number: some FixedWidthInteger) {
         append(contentsOf: String(number).utf8)
     }
 }

@@ -14,7 +14,7 @@ public enum ControlMessage: Equatable, Sendable {
             json.member("v", 1)
             switch self {
             case .probe(let nonce): json.member("probe", nonce)
-            case .replaced(let connection): json.member("replaced", connection.description)
+            case .replaced(let connection): json.member("replaced", connection)
             case .connections(let id, let select, let except, let limit):
                 json.member("query", "connections")
                 json.member("id", id)

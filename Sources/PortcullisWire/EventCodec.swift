@@ -182,7 +182,7 @@ public enum EventCodec {
                 if let id = select.ids[field] { json.member(field.name, id) }
             }
             if let network = select.network { json.member("ip", network.description) }
-            if let connection = select.connection { json.member("connection", connection.description) }
+            if let connection = select.connection { json.member("connection", connection) }
             if let resource = select.resource { json.member("resource", resource) }
             if let role = select.role { json.member("role", role) }
             if select.all { json.member("all", true) }

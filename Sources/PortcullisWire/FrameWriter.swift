@@ -15,6 +15,17 @@ public enum FrameWriter {
         append(kind == .text ? .text : .binary, payload, mask, to: &buffer)
     }
 
+    /// One of a server in an array of its own, that holds no more: the queues of many who are slow may share it.
+    public static func frame(_ kind: MessageKind, _ payload: Span<UInt8>) -> [UInt8] {
+        var frame: [UInt8] = []
+        frame.reserveCapacity(payload.count + longestHeader)
+        append(kind, payload, to: &frame)
+        return frame
+    }
+
+    /// Without a mask.
+    private static let longestHeader = 10
+
     /// - Parameter payload: what is longer than a control frame may be is cut to 125 bytes.
     public static func appendPing(_ payload: Span<UInt8>, mask: Mask? = nil, to buffer: inout [UInt8]) {
         append(.ping, payload.extracting(first: 125), mask, to: &buffer)

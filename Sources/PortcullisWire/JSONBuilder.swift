@@ -1,6 +1,6 @@
 public import PortcullisCore
 
-/// Writes one JSON object or array, member by member.
+/// Writes one JSON object or array, member by member, into one buffer: nothing on the way there is copied or asks for memory.
 public struct JSONBuilder: Sendable {
     /// What has been written.
     public private(set) var bytes: [UInt8] = []
@@ -10,9 +10,19 @@ public struct JSONBuilder: Sendable {
 
     /// One object: `JSONBuilder.object { $0.member("type", "error") }`.
     public static func object(_ members: (inout JSONBuilder) -> Void) -> [UInt8] {
+        var bytes: [UInt8] = []
+        // What most take.
+        bytes.reserveCapacity(240)
+        object(to: &bytes, members)
+        return bytes
+    }
+
+    /// One object behind what stands in a buffer.
+    public static func object(to buffer: inout [UInt8], _ members: (inout JSONBuilder) -> Void) {
         var builder = JSONBuilder()
+        swap(&builder.bytes, &buffer)
         builder.object(members)
-        return builder.bytes
+        swap(&builder.bytes, &buffer)
     }
 
     public mutating func object(_ members: (inout JSONBuilder) -> Void) {
@@ -37,43 +47,97 @@ public struct JSONBuilder: Sendable {
         needsComma = true
     }
 
-    public mutating func name(_ name: some Collection<UInt8>) {
-        comma()
-        Self.append(name, to: &bytes)
+    // MARK: - Names
+
+    public mutating func name(_ name: Span<UInt8>) {
+        value(name)
         bytes.append(UInt8(ascii: ":"))
         needsComma = false
     }
 
+    public mutating func name(_ name: [UInt8]) {
+        self.name(name.span)
+    }
+
     public mutating func name(_ name: String) {
-        self.name(Array(name.utf8))
+        value(name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    // MARK: - Values
+
+    /// A string; what is not UTF-8 becomes U+FFFD.
+    public mutating func value(_ text: Span<UInt8>) {
+        comma()
+        bytes.append(UInt8(ascii: "\""))
+        appendEscaped(text)
+        bytes.append(UInt8(ascii: "\""))
     }
 
     public mutating func value(_ text: Identifier) {
-        comma()
-        Self.append(text.bytes, to: &bytes)
+        value(text.bytes.span)
     }
 
     public mutating func value(_ text: String) {
+        var text = text
+        // The pointer does not leave the closure. A string of Swift's own is looked at where it stands.
+        text.withUTF8 { value($0.span) }
+    }
+
+    /// A string of the bytes in base 64.
+    public mutating func value(base64 data: [UInt8]) {
         comma()
-        Self.append(Array(text.utf8), to: &bytes)
+        bytes.append(UInt8(ascii: "\""))
+        Base64.append(data.span, to: &bytes)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// A string of the connection's name.
+    public mutating func value(_ connection: ConnectionID) {
+        comma()
+        bytes.append(UInt8(ascii: "\""))
+        connection.append(to: &bytes)
+        bytes.append(UInt8(ascii: "\""))
     }
 
     public mutating func value(_ number: Int64) {
-        raw(Array(String(number).utf8))
+        comma()
+        bytes.append(decimal: number)
+    }
+
+    /// Milliseconds as a number of seconds, with a fraction where there is one.
+    public mutating func value(seconds time: WallTime) {
+        comma()
+        let (seconds, rest) = time.milliseconds.quotientAndRemainder(dividingBy: 1000)
+        if seconds == 0, rest < 0 { bytes.append(UInt8(ascii: "-")) }
+        bytes.append(decimal: seconds)
+        guard rest != 0 else { return }
+        bytes.append(UInt8(ascii: "."))
+        bytes.append(contentsOf: String(rest.magnitude + 1000).utf8.dropFirst())
     }
 
     public mutating func value(_ flag: Bool) {
-        raw(Array((flag ? "true" : "false").utf8))
+        comma()
+        bytes.append(flag ? "true" : "false")
     }
 
     public mutating func null() {
-        raw(Array("null".utf8))
+        comma()
+        bytes.append("null")
     }
 
     /// JSON that is known to be valid.
     public mutating func raw(_ json: [UInt8]) {
         comma()
         bytes.append(contentsOf: json)
+    }
+
+    // MARK: - Members
+
+    public mutating func member(_ name: String, _ text: Span<UInt8>) {
+        self.name(name)
+        value(text)
     }
 
     public mutating func member(_ name: String, _ text: Identifier) {
@@ -86,9 +150,24 @@ public struct JSONBuilder: Sendable {
         value(text)
     }
 
+    public mutating func member(_ name: String, base64 data: [UInt8]) {
+        self.name(name)
+        value(base64: data)
+    }
+
+    public mutating func member(_ name: String, _ connection: ConnectionID) {
+        self.name(name)
+        value(connection)
+    }
+
     public mutating func member(_ name: String, _ number: Int64) {
         self.name(name)
         value(number)
+    }
+
+    public mutating func member(_ name: String, seconds time: WallTime) {
+        self.name(name)
+        value(seconds: time)
     }
 
     public mutating func member(_ name: String, _ flag: Bool) {
@@ -107,38 +186,36 @@ public struct JSONBuilder: Sendable {
         object(members)
     }
 
-    /// Milliseconds as a JSON number of seconds, with a fraction where there is one.
-    public static func seconds(_ time: WallTime) -> [UInt8] {
-        let (seconds, rest) = time.milliseconds.quotientAndRemainder(dividingBy: 1000)
-        guard rest != 0 else { return Array(String(seconds).utf8) }
-        let digits = String(rest.magnitude)
-        let sign = time.milliseconds < 0 && seconds == 0 ? "-" : ""
-        return Array((sign + String(seconds) + "." + String(repeating: "0", count: 3 - digits.count) + digits).utf8)
-    }
+    // MARK: - Escapes
 
-    /// A JSON string of the bytes; what is not UTF-8 becomes U+FFFD.
-    private static func append(_ text: some Collection<UInt8>, to bytes: inout [UInt8]) {
-        bytes.append(UInt8(ascii: "\""))
-        if text.allSatisfy({ $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
-            bytes.append(contentsOf: text)
-        } else {
-            for scalar in String(decoding: text, as: UTF8.self).unicodeScalars { append(scalar, to: &bytes) }
+    private mutating func appendEscaped(_ text: Span<UInt8>) {
+        var check = UTF8Check()
+        guard check.accept(text), check.isComplete else {
+            let repaired = Array(String(decoding: text.copy(), as: UTF8.self).utf8)
+            return appendEscaped(repaired.span)
         }
-        bytes.append(UInt8(ascii: "\""))
+        var at = 0
+        while true {
+            // What needs no escape is copied as a whole.
+            let end = text.endOfUnescapedText(from: at)
+            bytes.append(at..<end, of: text)
+            guard end < text.count else { return }
+            appendEscape(of: text[end])
+            at = end + 1
+        }
     }
 
-    private static func append(_ scalar: Unicode.Scalar, to bytes: inout [UInt8]) {
-        switch scalar {
-        case "\"", "\\":
+    private mutating func appendEscape(of byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
             bytes.append(UInt8(ascii: "\\"))
-            bytes.append(UInt8(ascii: scalar))
-        case "\n": bytes.append(contentsOf: Array("\\n".utf8))
-        case "\r": bytes.append(contentsOf: Array("\\r".utf8))
-        case "\t": bytes.append(contentsOf: Array("\\t".utf8))
-        case "\u{0}"..."\u{1F}", "\u{7F}":
-            bytes.append(contentsOf: Array("\\u00".utf8))
-            bytes.append(contentsOf: Hexadecimal.encode([UInt8(truncatingIfNeeded: scalar.value)]))
-        default: bytes.append(contentsOf: Array(String(scalar).utf8))
+            bytes.append(byte)
+        case UInt8(ascii: "\n"): bytes.append("\\n")
+        case UInt8(ascii: "\r"): bytes.append("\\r")
+        case UInt8(ascii: "\t"): bytes.append("\\t")
+        default:
+            bytes.append("\\u00")
+            bytes.append(contentsOf: Hexadecimal.encode([byte]))
         }
     }
 }

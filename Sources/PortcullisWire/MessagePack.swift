@@ -284,7 +284,7 @@ extension MessagePackValue {
         case .data(let data): builder.value(Identifier(bytes: Hexadecimal.encode(data)))
         case .extended(_, let data):
             if let time {
-                builder.raw(JSONBuilder.seconds(time))
+                builder.value(seconds: time)
             } else {
                 builder.value(Identifier(bytes: Hexadecimal.encode(data)))
             }

@@ -66,15 +66,12 @@ public struct RoomMessage: Equatable, Sendable {
         JSONBuilder.object { json in
             json.member("v", 1)
             if let node { json.member("node", node) }
-            if let connection { json.member("connection", connection.description) }
+            if let connection { json.member("connection", connection) }
             if let user { json.member("user", user) }
             switch content {
-            case .text(let text): json.member("text", Identifier(bytes: text))
+            case .text(let text): json.member("text", text.span)
             case .json(let data): json.member("data", json: data)
-            case .binary(let bytes):
-                var encoded: [UInt8] = []
-                Base64.append(bytes.span, to: &encoded)
-                json.member("b64", Identifier(bytes: encoded))
+            case .binary(let bytes): json.member("b64", base64: bytes)
             case .missed, .joined, .left: break
             }
             if let kind = content.kind { json.member("kind", kind) }

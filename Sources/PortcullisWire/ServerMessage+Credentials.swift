@@ -7,7 +7,7 @@ extension ServerMessage {
         JSONBuilder.object { json in
             json.member("type", "expiring")
             json.expiry(expires)
-            json.member("in_s", json: JSONBuilder.seconds(WallTime(milliseconds: left.count)))
+            json.member("in_s", seconds: WallTime(milliseconds: left.count))
         }
     }
 
@@ -31,7 +31,7 @@ extension ServerMessage {
     public static func reauthenticate(left: Milliseconds, reason: String) -> [UInt8] {
         JSONBuilder.object { json in
             json.member("type", "reauthenticate")
-            json.member("deadline_s", json: JSONBuilder.seconds(WallTime(milliseconds: left.count)))
+            json.member("deadline_s", seconds: WallTime(milliseconds: left.count))
             json.member("reason", reason)
         }
     }
@@ -41,7 +41,7 @@ extension JSONBuilder {
     /// Seconds since the epoch, null where nothing expires.
     mutating func expiry(_ expires: WallTime?) {
         name("expires_at")
-        if let expires { raw(JSONBuilder.seconds(expires)) } else { null() }
+        if let expires { value(seconds: expires) } else { null() }
     }
 
     mutating func permissions(_ permissions: [Identifier: Role], _ roles: RoleOrder) {

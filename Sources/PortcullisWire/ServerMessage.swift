@@ -5,9 +5,7 @@ public enum ServerMessage {
     /// Everything a `welcome` tells a connection about itself.
     public struct Welcome: Sendable {
         public var connection: ConnectionID
-        public var user: Identifier
-        public var session: Identifier?
-        public var expires: WallTime?
+        public var identity: Identity
         public var resource: Identifier?
         public var role: Role?
         public var permissions: [Identifier: Role]
@@ -16,9 +14,7 @@ public enum ServerMessage {
 
         public init(
             connection: ConnectionID,
-            user: Identifier,
-            session: Identifier?,
-            expires: WallTime?,
+            identity: Identity,
             resource: Identifier?,
             role: Role?,
             permissions: [Identifier: Role],
@@ -26,9 +22,7 @@ public enum ServerMessage {
             heartbeat: Milliseconds
         ) {
             self.connection = connection
-            self.user = user
-            self.session = session
-            self.expires = expires
+            self.identity = identity
             self.resource = resource
             self.role = role
             self.permissions = permissions
@@ -37,19 +31,18 @@ public enum ServerMessage {
         }
     }
 
-    public static func welcome(_ welcome: Welcome, roles: RoleOrder) -> [UInt8] {
-        JSONBuilder.object { json in
+    public static func appendWelcome(_ welcome: Welcome, roles: RoleOrder, to buffer: inout [UInt8]) {
+        JSONBuilder.object(to: &buffer) { json in
             json.member("type", "welcome")
-            json.member("connection", welcome.connection.description)
-            json.member("user", welcome.user)
-            if let session = welcome.session { json.member("session", session) }
-            json.expiry(welcome.expires)
+            json.member("connection", welcome.connection)
+            welcome.identity.withBytes(of: .user) { json.member("user", $0) }
+            welcome.identity.withBytes(of: .session) { if !$0.isEmpty { json.member("session", $0) } }
+            json.expiry(welcome.identity.expires)
             if let resource = welcome.resource { json.member("resource", resource) }
             if let role = welcome.role { json.member("role", roles.name(of: role)) }
             json.permissions(welcome.permissions, roles)
             json.member("node", welcome.node)
-            json.name("heartbeat_s")
-            json.raw(JSONBuilder.seconds(WallTime(milliseconds: welcome.heartbeat.count)))
+            json.member("heartbeat_s", seconds: WallTime(milliseconds: welcome.heartbeat.count))
         }
     }
 
@@ -84,26 +77,24 @@ public enum ServerMessage {
     /// What was said in a room, to a member: a text as a JSON string, bytes as base 64. Who comes and who goes is told as `joined` and
     /// `left`, with `user`.
     /// - Parameter connection: nil where a backend said it.
-    public static func message(
+    public static func appendMessage(
         resource: Identifier,
         user: Identifier?,
         connection: ConnectionID?,
-        _ content: RoomMessage.Content
-    ) -> [UInt8] {
-        if content == .missed { return missed(resource: resource) }
-        return JSONBuilder.object { json in
-            json.member("type", content.isPresence ? content.kind ?? "" : "message")
+        _ content: RoomMessage.Content,
+        to buffer: inout [UInt8]
+    ) {
+        JSONBuilder.object(to: &buffer) { json in
+            json.member("type", content.kind ?? "message")
             json.member("resource", resource)
+            if content == .missed { return }
             if let user { json.member("user", user) }
             if content.isPresence { return }
-            if let connection { json.member("connection", connection.description) }
+            if let connection { json.member("connection", connection) }
             switch content {
             case .json(let data): json.member("data", json: data)
-            case .text(let text): json.member("data", Identifier(bytes: text))
-            case .binary(let bytes):
-                var encoded: [UInt8] = []
-                Base64.append(bytes.span, to: &encoded)
-                json.member("b64", Identifier(bytes: encoded))
+            case .text(let text): json.member("data", text.span)
+            case .binary(let bytes): json.member("b64", base64: bytes)
             case .missed, .joined, .left: break
             }
         }

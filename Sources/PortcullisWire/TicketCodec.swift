@@ -21,7 +21,7 @@ public enum TicketCodec {
         JSONBuilder.object { json in
             json.member("user", user)
             json.member("issued_ms", issued.milliseconds)
-            if let expires { json.member("expires_at", json: JSONBuilder.seconds(expires)) }
+            if let expires { json.member("expires_at", seconds: expires) }
             if let resource { json.member("resource", resource) }
             if let permissions { json.member("permissions", json: permissions) }
         }

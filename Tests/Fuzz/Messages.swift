@@ -28,7 +28,9 @@ import PortcullisWire
             let relayed = RoomMessage(user: "alice", .json(data))
             let again = try? RoomMessage.decode(relayed.encode(), limit: bytes.count, &fresh)
             precondition(again == relayed, "another gate reads something else")
-            check(ServerMessage.message(resource: "doc:1", user: "alice", connection: nil, .json(data)), ref: nil)
+            var sent: [UInt8] = []
+            ServerMessage.appendMessage(resource: "doc:1", user: "alice", connection: nil, .json(data), to: &sent)
+            check(sent, ref: nil)
             check(ServerMessage.error(MessageRefusal(.forbidden, "no", ref: ref)), ref: ref)
         }
     }

@@ -13,7 +13,7 @@ import PortcullisWire
         case .text(let text): text
         case .json(let data): data
         case .binary(let bytes): bytes
-        case .missed: []
+        case .missed, .joined, .left: []
         }
     precondition(content.count <= limit)
     if case .text(let text) = message.content { precondition(String(validating: text, as: UTF8.self) != nil) }
@@ -24,13 +24,15 @@ import PortcullisWire
         let at = LogPosition(milliseconds: 1_767_268_800_000, sequence: 7)
         var expected = message
         expected.at = at
-        precondition(read(RoomMessage.placed(written, at: at), &fresh) == expected)
+        precondition(read(RoomMessage.placed(written, at: at, isDelivered: false), &fresh) == expected)
     }
-    let sent = ServerMessage.message(
+    var sent: [UInt8] = []
+    ServerMessage.appendMessage(
         resource: Identifier("doc:1"),
         user: message.user,
         connection: message.connection,
-        message.content
+        message.content,
+        to: &sent
     )
     precondition((try? fresh.parse(sent.span)) != nil && fresh.kind(of: 0) == .object, "members are sent no JSON")
     return 0

@@ -14,6 +14,13 @@ import Testing
             #expect(identity[field] == Self.ids[field])
             #expect(identity.has(field))
         }
+        for field in Identity.Field.allCases {
+            var bytes: [UInt8] = []
+            identity.withBytes(of: field) { for at in $0.indices { bytes.append($0[at]) } }
+            #expect(Identifier(bytes: bytes) == identity[field])
+            Identity(user: "").withBytes(of: field) { bytes = $0.isEmpty ? [] : bytes }
+            #expect(bytes == [])
+        }
         #expect(identity.issued == ms(1))
         #expect(identity.expires == ms(2))
         #expect(identity.authenticated == ms(3))

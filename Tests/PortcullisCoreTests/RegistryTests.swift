@@ -46,6 +46,7 @@ import Testing
             let own = model.filter { $0.value.user == user }.keys.sorted()
             #expect(Self.slots(registry, .user, user) == own)
             #expect(registry.hasConnections(of: user) == !own.isEmpty)
+            #expect(registry.hasConnections(ofUserOf: Identity(user: user, ids: [.token: "another"])) == !own.isEmpty)
         }
         for number in 0..<60 {
             let session = Identifier("s\(number)")

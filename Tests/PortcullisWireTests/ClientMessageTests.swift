@@ -104,9 +104,11 @@ import Testing
 
     static let welcome = ServerMessage.Welcome(
         connection: id,
-        user: "alice",
-        session: "s1",
-        expires: WallTime(milliseconds: 1_700_000_000_250),
+        identity: Identity(
+            user: "alice",
+            ids: [.session: "s1", .token: "t1"],
+            expires: WallTime(milliseconds: 1_700_000_000_250)
+        ),
         resource: "doc:1",
         role: owner,
         permissions: ["doc:1": owner],
@@ -116,8 +118,7 @@ import Testing
 
     static var bare: ServerMessage.Welcome {
         var bare = welcome
-        bare.session = nil
-        bare.expires = nil
+        bare.identity = Identity(user: "alice", ids: [.token: "t1"])
         bare.resource = nil
         bare.role = nil
         bare.permissions = [:]
@@ -125,15 +126,27 @@ import Testing
         return bare
     }
 
+    static func written(_ write: (inout [UInt8]) -> Void) -> [UInt8] {
+        var bytes: [UInt8] = []
+        write(&bytes)
+        return bytes
+    }
+
+    static func message(_ resource: Identifier, _ content: RoomMessage.Content) -> [UInt8] {
+        written {
+            ServerMessage.appendMessage(resource: resource, user: "bob", connection: id, content, to: &$0)
+        }
+    }
+
     static let table: [([UInt8], String)] = [
         (
-            ServerMessage.welcome(welcome, roles: roles),
+            written { ServerMessage.appendWelcome(welcome, roles: roles, to: &$0) },
             #"{"type":"welcome","connection":"000000010000000000000002","user":"alice","session":"s1","#
                 + #""expires_at":1700000000.250,"resource":"doc:1","role":"owner","permissions":{"doc:1":"owner"},"#
                 + #""node":"ga","heartbeat_s":25}"#
         ),
         (
-            ServerMessage.welcome(bare, roles: roles),
+            written { ServerMessage.appendWelcome(bare, roles: roles, to: &$0) },
             #"{"type":"welcome","connection":"000000010000000000000002","user":"alice","expires_at":null,"#
                 + #""permissions":{},"node":"ga","heartbeat_s":0.500}"#
         ),
@@ -154,7 +167,7 @@ import Testing
         ),
         (ServerMessage.notice(data: Array(#"{"a":1}"#.utf8)), #"{"type":"notice","data":{"a":1}}"#),
         (
-            ServerMessage.message(resource: "doc:1", user: "bob", connection: id, .json(Array("null".utf8))),
+            message("doc:1", .json(Array("null".utf8))),
             #"{"type":"message","resource":"doc:1","user":"bob","connection":"000000010000000000000002","data":null}"#
         ),
         (
@@ -176,11 +189,11 @@ import Testing
             #"{"type":"joined","resource":"d","role":"owner","members":[]}"#
         ),
         (
-            ServerMessage.message(resource: "d", user: "bob", connection: id, .joined),
+            message("d", .joined),
             #"{"type":"joined","resource":"d","user":"bob"}"#
         ),
         (
-            ServerMessage.message(resource: "d", user: "bob", connection: id, .left),
+            message("d", .left),
             #"{"type":"left","resource":"d","user":"bob"}"#
         ),
         (ServerMessage.left(resource: "doc:1", ref: nil), #"{"type":"left","resource":"doc:1"}"#),
@@ -244,12 +257,13 @@ import Testing
 
     @Test func namesThatNeedEscapes() throws {
         var welcome = Self.bare
-        welcome.user = "a\"b\\c"
+        let user: Identifier = "a\"b\\c"
+        welcome.identity = Identity(user: user)
         welcome.permissions = ["d\"\u{1F600}": Self.owner]
-        let bytes = ServerMessage.welcome(welcome, roles: Self.roles)
+        let bytes = Self.written { ServerMessage.appendWelcome(welcome, roles: Self.roles, to: &$0) }
         var json = StrictJSON()
         try json.parse(bytes.span)
-        #expect(json.member("user", in: bytes.span).flatMap { json.string($0, in: bytes.span) } == welcome.user)
+        #expect(json.member("user", in: bytes.span).flatMap { json.string($0, in: bytes.span) } == user)
         let permissions = json.member("permissions", in: bytes.span)
         let names = json.members(of: try #require(permissions)).map { json.string($0.name, in: bytes.span) }
         #expect(names == ["d\"\u{1F600}"])

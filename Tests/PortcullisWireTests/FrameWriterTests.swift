@@ -24,6 +24,16 @@ import Testing
         }
     }
 
+    @Test(arguments: [0, 1, 125, 126, 65_535, 65_536, 1_000_000])
+    func aFrameOfItsOwnHoldsNoMore(_ length: Int) {
+        let payload = [UInt8](repeating: 7, count: length)
+        var expected: [UInt8] = []
+        FrameWriter.append(.binary, payload.span, to: &expected)
+        let frame = FrameWriter.frame(.binary, payload.span)
+        #expect(frame == expected)
+        #expect(frame.capacity <= length + max(64, length / 50))
+    }
+
     @Test func theBytesThemselves() {
         var buffer: [UInt8] = [9]
         FrameWriter.append(.text, Array("Hello".utf8).span, to: &buffer)

@@ -44,8 +44,39 @@ import Testing
         #expect(text { $0.member(value, 1) } == "{\"\(escaped)\":1}")
     }
 
+    /// Texts are looked at some bytes at a time: an escape is found wherever it stands, and what is around it stays.
+    @Test(arguments: ["\"", "\\", "\u{0}", "\n", "\u{1F}", "\u{7F}"]) func escapesAnywhere(_ special: String) throws {
+        var json = StrictJSON()
+        for length in 0..<20 {
+            for place in 0...length {
+                let before = String(repeating: "\u{E9}", count: place)
+                let id = Identifier(before + special + String(repeating: "x", count: length - place) + special)
+                let built = JSONBuilder.object { $0.member("k", id) }
+                #expect(built.allSatisfy { $0 >= 0x20 && $0 != 0x7F })
+                try json.parse(built.span)
+                #expect(json.member("k", in: built.span).flatMap { json.string($0, in: built.span) } == id)
+            }
+        }
+    }
+
+    @Test func behindWhatStandsThere() {
+        var buffer = Array("before".utf8)
+        JSONBuilder.object(to: &buffer) { json in
+            json.member("b", base64: [0, 1, 2, 0xFF])
+            json.member("e", base64: [])
+            json.member("c", ConnectionID(instance: 0xAB, serial: 0xFEDC_BA98_7654_3210))
+        }
+        JSONBuilder.object(to: &buffer) { $0.member("n", Int64.min) }
+        #expect(
+            String(decoding: buffer, as: UTF8.self)
+                == #"before{"b":"AAEC/w==","e":"","c":"000000abfedcba9876543210"}{"n":-9223372036854775808}"#
+        )
+    }
+
     @Test func whatIsNotUTF8BecomesTheReplacement() throws {
-        for bytes in [[0xFF], [0x61, 0xC3], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xC0, 0xAF]] as [[UInt8]] {
+        for bytes in [
+            [0xFF], [0x61, 0xC3], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xC0, 0xAF], [0x22, 0x0A, 0xE2, 0x82],
+        ] as [[UInt8]] {
             let built = JSONBuilder.object { $0.member("k", Identifier(bytes: bytes)) }
             var json = StrictJSON()
             try json.parse(built.span)
@@ -63,8 +94,8 @@ import Testing
         ] as [(Int64, String)]
     )
     func seconds(_ milliseconds: Int64, _ text: String) {
-        let bytes = JSONBuilder.seconds(WallTime(milliseconds: milliseconds))
-        #expect(String(decoding: bytes, as: UTF8.self) == text)
+        let built = self.text { $0.member("k", seconds: WallTime(milliseconds: milliseconds)) }
+        #expect(built == "{\"k\":\(text)}")
     }
 
     @Test func anyScalarIsReadAgain() throws {

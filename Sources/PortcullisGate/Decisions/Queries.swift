@@ -38,7 +38,7 @@ extension GateLoop {
     private func row(_ slot: UInt32) -> [UInt8]? {
         guard let identity = registry.identity(slot), let presented = registry.presented(slot) else { return nil }
         return JSONBuilder.object { json in
-            json.member("connection", connectionID(slot).description)
+            json.member("connection", connectionID(slot))
             json.member("node", configuration.node)
             for field in Identity.Field.allCases {
                 if let id = identity[field] { json.member(field.name, id) }
@@ -52,9 +52,9 @@ extension GateLoop {
                 }
             }
             json.member("subprotocol", lives[Int(slot)].isVersion1 ? "portcullis.v1" : "raw")
-            json.member("connected_at", json: JSONBuilder.seconds(connectedAt(slot) ?? presented))
+            json.member("connected_at", seconds: connectedAt(slot) ?? presented)
             json.name("expires_at")
-            if let expires = identity.expires { json.raw(JSONBuilder.seconds(expires)) } else { json.null() }
+            if let expires = identity.expires { json.value(seconds: expires) } else { json.null() }
         }
     }
 }

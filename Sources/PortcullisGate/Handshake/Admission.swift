@@ -109,20 +109,21 @@ extension GateLoop {
     }
 
     private func appendWelcome(_ slot: UInt32, _ identity: Identity, _ bound: Bound?) {
-        let message = ServerMessage.welcome(
+        messageText.removeAll(keepingCapacity: true)
+        ServerMessage.appendWelcome(
             .init(
                 connection: connectionID(slot),
-                user: identity.user,
-                session: identity[.session],
-                expires: identity.expires,
+                identity: identity,
                 resource: bound?.resource,
                 role: bound?.role,
                 permissions: knownPermissions(slot, identity),
                 node: configuration.node,
                 heartbeat: configuration.heartbeat
             ),
-            roles: configuration.roles
+            roles: configuration.roles,
+            to: &messageText
         )
-        FrameWriter.append(.text, message.span, to: &output)
+        let text = messageText
+        FrameWriter.append(.text, text.span, to: &output)
     }
 }

@@ -8,8 +8,11 @@ extension GateLoop {
     /// its memberships have.
     func knownPermissions(_ slot: UInt32, _ identity: Identity) -> [Identifier: Role] {
         var permissions = identity.permissions
-        for (resource, grant) in book.grants(of: identity.user) { permissions[resource] = grant.role }
-        rooms.forEachMembership(of: slot) { permissions[$0] = $1.role }
+        if book.count > 0 {
+            for (resource, grant) in book.grants(of: identity.user) { permissions[resource] = grant.role }
+        }
+        // A write copies what the credential claims, and mostly it claims the very role.
+        rooms.forEachMembership(of: slot) { if permissions[$0] != $1.role { permissions[$0] = $1.role } }
         return permissions
     }
 

@@ -66,10 +66,10 @@ extension GateLoop {
     }
 
     /// The connection is gone: its place is free. The user is known as long as it is registered.
-    func givePlaceBack(_ slot: UInt32, _ user: Identifier) {
+    func givePlaceBack(_ slot: UInt32, _ identity: Identity) {
         guard lives[Int(slot)].holdsPlace else { return }
         lives[Int(slot)].holdsPlace = false
-        change(.init(kind: .released, user: user, connection: connectionID(slot)))
+        change(.init(kind: .released, user: identity.user, connection: connectionID(slot)))
     }
 
     private func change(_ change: PlaceChange) {

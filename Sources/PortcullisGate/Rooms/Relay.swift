@@ -53,7 +53,7 @@ extension GateLoop {
         var messageFrame: [UInt8]?
         for slot in members {
             if lives[Int(slot)].isVersion1 {
-                let frame = messageFrame ?? Self.messageFrame(relayed)
+                let frame = messageFrame ?? encodedFrame(relayed)
                 messageFrame = frame
                 push(slot, frame)
             } else {
@@ -71,24 +71,23 @@ extension GateLoop {
 
     /// Empty where there is nothing to say without `portcullis.v1`.
     private static func rawFrame(_ relayed: Relayed) -> [UInt8] {
-        var frame: [UInt8] = []
         switch relayed.content {
-        case .text(let text), .json(let text): FrameWriter.append(.text, text.span, to: &frame)
-        case .binary(let bytes): FrameWriter.append(.binary, bytes.span, to: &frame)
-        case .missed, .joined, .left: break
+        case .text(let text), .json(let text): FrameWriter.frame(.text, text.span)
+        case .binary(let bytes): FrameWriter.frame(.binary, bytes.span)
+        case .missed, .joined, .left: []
         }
-        return frame
     }
 
-    private static func messageFrame(_ relayed: Relayed) -> [UInt8] {
-        var frame: [UInt8] = []
-        let message = ServerMessage.message(
+    private func encodedFrame(_ relayed: Relayed) -> [UInt8] {
+        messageText.removeAll(keepingCapacity: messageText.capacity <= 1 << 16)
+        ServerMessage.appendMessage(
             resource: relayed.resource,
             user: relayed.user,
             connection: relayed.connection,
-            relayed.content
+            relayed.content,
+            to: &messageText
         )
-        FrameWriter.append(.text, message.span, to: &frame)
-        return frame
+        let text = messageText
+        return FrameWriter.frame(.text, text.span)
     }
 }
