@@ -43,6 +43,12 @@ public struct SessionKey: Equatable, Sendable {
         }
     }
 
+    /// The same in its parts, which copies nothing where the key holds the id itself.
+    func parts(_ id: Identifier) -> (before: [UInt8], id: [UInt8], after: [UInt8])? {
+        guard isHashed else { return (before, id.bytes, after) }
+        return key(id).map { ([], $0, []) }
+    }
+
     /// The id in a key; nil where the key is none of a session, or holds a hash.
     public func id(_ key: [UInt8]) -> Identifier? {
         guard !isHashed, key.count > before.count + after.count, key.starts(with: before),

@@ -56,7 +56,7 @@ extension Uplink {
     }
 
     private func invalidated(_ changed: [[UInt8]]?) {
-        guard let sessions = configuration.sessions else { return }
+        guard let sessions else { return }
         // No keys named: every key may have changed (FLUSHALL).
         guard let changed else { return sessionsUncertain() }
         for id in changed.compactMap({ sessions.key.id($0) ?? sessionKeys[$0] }) {

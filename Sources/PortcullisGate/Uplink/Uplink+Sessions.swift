@@ -8,7 +8,7 @@ extension Uplink {
     /// A session is in use. Redis tells of the change, as of any other, and it is read again.
     func touchSession(_ id: Identifier, least: Milliseconds?) {
         guard command.machine.isReady, pending.count < Self.mostQuestions,
-            let key = configuration.sessions?.key.key(id), let life = keys.life(key)
+            let key = sessions?.key.key(id), let life = keys.life(key)
         else { return }
         pending.append(Scripts.touch(key: key, life: life, least: least), .touch)
     }
@@ -21,14 +21,13 @@ extension Uplink {
 
     /// Reads under tracking: Redis itself tells when the key is changed, by whatever program.
     func readSession(_ id: Identifier, _ ask: (SessionRead) -> Ask) {
-        guard let sessions = configuration.sessions else { return }
-        guard let key = sessions.key.key(id) else {
+        guard let sessions else { return }
+        guard let key = sessions.key.parts(id) else {
             return abandon(ask(SessionRead(id: id, sentAt: now, stamp: KnownSessions.untracked)))
         }
-        if sessions.key.isHashed, !sessionKeys.note(key, id) { sessionsUncertain() }
+        if sessions.key.isHashed, !sessionKeys.note(key.id, id) { sessionsUncertain() }
         let read = SessionRead(id: id, sentAt: now, stamp: knownSessions.asked(id))
-        pending.append(Command("CLIENT", "CACHING", "YES"), .tracking)
-        pending.append(Scripts.readSession(key: key, isHash: sessions.codec.format == .hash), ask(read))
+        pending.append(sessions.reading, key, .tracking, ask(read))
     }
 
     /// What is known of sessions may be wrong by now, in part: all are read again.
@@ -38,17 +37,17 @@ extension Uplink {
     }
 
     /// An answer to a read of a session.
-    func sessionAnswered(_ read: SessionRead, _ value: RESPValue) -> SessionState {
-        let state = session(value)
+    func sessionAnswered(_ read: SessionRead, _ reply: RESPReply) -> SessionState {
+        let state = session(reply)
         knownSessions.answered(read.id, read.stamp, state, sentAt: read.sentAt, now: now, wall: loop.wall)
         return state
     }
 
     /// A handshake's session was read. Where its key was forgotten meanwhile, a change of it may have gone unseen: it is read again, and
     /// what is told then comes behind this answer.
-    func sessionRead(_ read: SessionRead, _ value: RESPValue, _ stream: StreamID, loop: Int) {
-        tell(loop, .answered(stream, .session(sessionAnswered(read, value), asOf: read.sentAt)))
-        guard let key = configuration.sessions?.key, key.isHashed, let bytes = key.key(read.id),
+    func sessionRead(_ read: SessionRead, _ reply: RESPReply, _ stream: StreamID, loop: Int) {
+        tell(loop, .answered(stream, .session(sessionAnswered(read, reply), asOf: read.sentAt)))
+        guard let key = sessions?.key, key.isHashed, let bytes = key.key(read.id),
             sessionKeys[bytes] == nil
         else { return }
         readSession(read.id)

@@ -52,6 +52,8 @@ final class Uplink {
     let shared: GateShared
     let configuration: GateConfiguration
     let keys: Keys
+    /// nil where sessions are off.
+    let sessions: SessionRules?
 
     var command = Link()
     var subscription = Link()
@@ -136,7 +138,8 @@ final class Uplink {
         machine = VouchMachine(VouchTerms(lease: configuration.lease))
         rooms = RoomDesk(configuration)
         // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
-        let sweep = configuration.sessions?.sweep ?? configuration.lease
+        sessions = loop.sessions
+        let sweep = loop.sessions?.sweep ?? configuration.lease
         knownSessions = KnownSessions(.init(age: sweep, proof: configuration.lease))
         sessionKeys = SessionKeyBook(capacity: configuration.connections.multipliedClamped(by: 2))
         if case .sentinels(let addresses, let name) = configuration.redis.place {
@@ -289,6 +292,10 @@ final class Uplink {
             switch ask {
             case .standing: standingRead(reply)
             case .page: pageRead(reply)
+            // Untracked sessions would outlive their end.
+            case .tracking: if let error = reply.errorText { lost(.command, LinkMachine.sentence(error)) }
+            case .session(let read, let stream, let loop): sessionRead(read, reply, stream, loop: loop)
+            case .watchedSession(let read): watchedSessionRead(read, reply)
             default: answered(ask, reply.value)
             }
         case .subscription:
@@ -382,6 +389,7 @@ final class Uplink {
     }
 
     func tell(_ loop: Int, _ message: LoopMessage) {
+        guard loop != self.loop.index else { return self.loop.keep(message) }
         guard shared.mailboxes.indices.contains(loop) else { return }
         shared.mailboxes[loop].post(message)
     }
@@ -405,7 +413,7 @@ final class Uplink {
             let key = keys.permissions(of: user)
             pending.append(Command([Array("HGET".utf8), key, resource.bytes]), .permission(stream, loop: loop))
         case .firstSeen(let session, let left):
-            guard let key = keys.first(session), let policy = configuration.sessions else {
+            guard let key = keys.first(session), let policy = sessions else {
                 return hashFailed(stream, loop)
             }
             let command = Scripts.firstSeen(key: key, left: left, longest: policy.longestLife)
@@ -438,11 +446,6 @@ final class Uplink {
                 let isNoPrimary = error.hasPrefix("READONLY") || error.hasPrefix("NOREPLICAS")
                 perform(machine.probeRefused(LinkMachine.sentence(error), isNoPrimary: isNoPrimary))
             }
-        case .tracking:
-            // Untracked sessions would outlive their end.
-            if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
-        case .session(let read, let stream, let loop): sessionRead(read, value, stream, loop: loop)
-        case .watchedSession(let read): watchedSessionRead(read, value)
         case .firstSeen(let stream, let loop): tell(loop, .answered(stream, time(value)))
         case .touch: touched(value)
         case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))
@@ -458,7 +461,7 @@ final class Uplink {
         case .presence(let change): presenceAnswered(change, value)
         case .epoch: epoch = value.bytes
         // Read as they came, by ``take(_:_:)``.
-        case .standing, .page: break
+        case .standing, .page, .tracking, .session, .watchedSession: break
         case .restored(let copy): restored(copy, value)
         case .adoption(let adoption): adopted(adoption, value)
         case .heartbeat(let sentAt): heartbeatAnswered(value, sentAt: sentAt)
