@@ -39,7 +39,7 @@ struct AllocationTests {
     }
 
     @Test(arguments: [
-        (Handshake.raw, 10), (.version1, 31), (.tokenAgain, 5), (.knownSession, 24),
+        (Handshake.raw, 10), (.version1, 31), (.tokenAgain, 5), (.knownSession, 6),
     ])
     func handshake(_ kind: Handshake, bound: Int) throws {
         let house = try House(kind == .tokenAgain ? .es256 : .hs256)

@@ -21,8 +21,7 @@ extension Uplink {
                 controlReceived(payload)
             }
         case .invalidated(let changed):
-            let probe = Array(keys.probe(configuration.node).utf8)
-            if changed?.contains(probe) ?? true { machine.probeInvalidated() }
+            if changed?.contains(probeKey) ?? true { machine.probeInvalidated() }
             invalidated(changed)
         case .unsubscribed, .pong: break
         }

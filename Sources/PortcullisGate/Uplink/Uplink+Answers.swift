@@ -30,6 +30,7 @@ extension Uplink {
 
     /// A slice of them a turn.
     func readFailingSessions() {
+        guard !sessionsToRead.isEmpty else { return }
         for id in sessionsToRead.suffix(Self.sessionsAtOnce) { readSession(id) }
         sessionsToRead.removeLast(min(Self.sessionsAtOnce, sessionsToRead.count))
     }

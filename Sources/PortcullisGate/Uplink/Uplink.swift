@@ -91,6 +91,10 @@ final class Uplink {
     var nextStatus = BootTime(nanoseconds: 0)
     var lastProbe: Milliseconds?
     var serial: UInt64 = 0
+    /// Of the next probe. Random numbers come from the kernel: one for each turn would be a call for each turn.
+    var nextNonce = UInt64.random(in: .min ... .max)
+    /// The key that a probe sets.
+    let probeKey: [UInt8]
     var receipts: [UInt64: (count: Int, sum: Enforced)] = [:]
     var queries: [String: (parts: [QueryPart], asked: BootTime)] = [:]
     var unknownEvents = 0
@@ -134,6 +138,7 @@ final class Uplink {
         shared = loop.shared
         configuration = loop.configuration
         keys = configuration.keys
+        probeKey = Array(configuration.keys.probe(configuration.node).utf8)
         eventKey = configuration.eventKey.flatMap { try? EventKey($0) }
         machine = VouchMachine(VouchTerms(lease: configuration.lease))
         rooms = RoomDesk(configuration)
@@ -154,16 +159,19 @@ final class Uplink {
     func turnEnded() {
         sentinels?.turnEnded()
         let canConnect = sentinels?.knowsPrimary ?? true
-        for kind in [Kind.command, .subscription] where canConnect && !self[kind].machine.isReady {
-            let action = self[kind].machine.timePassed(now: now.nanoseconds, random: .random(in: 0..<1))
-            act(action, kind)
-        }
+        if canConnect, !isReady(.command) { tend(.command) }
+        if canConnect, !isReady(.subscription) { tend(.subscription) }
         performDuties()
         writePlaceChanges()
         writePresence()
         waitForReplicas()
         tendRooms()
         flush()
+    }
+
+    private func tend(_ kind: Kind) {
+        let action = self[kind].machine.timePassed(now: now.nanoseconds, random: .random(in: 0..<1))
+        act(action, kind)
     }
 
     /// All commands of a turn in one write.
@@ -176,6 +184,15 @@ final class Uplink {
     private subscript(kind: Kind) -> Link {
         get { kind == .command ? command : subscription }
         set { if kind == .command { command = newValue } else { subscription = newValue } }
+    }
+
+    // What is asked for each reply, without a copy of the link.
+    private func isReady(_ kind: Kind) -> Bool {
+        kind == .command ? command.machine.isReady : subscription.machine.isReady
+    }
+
+    private func stream(_ kind: Kind) -> StreamID? {
+        kind == .command ? command.stream : subscription.stream
     }
 
     private func kind(of stream: StreamID) -> Kind? {
@@ -274,14 +291,14 @@ final class Uplink {
         guard let kind = kind(of: stream), let reader = self[kind].reader else { return }
         do throws(RESPError) {
             try reader.feed(bytes)
-            while self[kind].stream == stream, let reply = try reader.nextReply() { take(reply, kind) }
+            while self.stream(kind) == stream, let reply = try reader.nextReply() { take(reply, kind) }
         } catch {
             lost(kind, error.description)
         }
     }
 
     private func take(_ reply: RESPReply, _ kind: Kind) {
-        guard self[kind].machine.isReady else {
+        guard isReady(kind) else {
             let action = self[kind].machine.greeted(reply.value, now: now.nanoseconds, random: .random(in: 0..<1))
             return act(action, kind)
         }
