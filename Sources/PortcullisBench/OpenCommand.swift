@@ -12,7 +12,13 @@ struct OpenCommand: ParsableCommand {
     var port: UInt16
 
     @Option(help: "The HMAC secret that the server verifies tokens with.")
-    var secretFile: String
+    var secretFile: String?
+
+    @Option(help: "The socket of the server's Redis: server sessions are put there and shown instead of tokens.")
+    var sessions: String?
+
+    @Flag(help: "The same credentials in every round.")
+    var again = false
 
     @Option(help: "Connections.")
     var connections = 2000
@@ -26,15 +32,30 @@ struct OpenCommand: ParsableCommand {
     @Option(help: "Handshakes begun in a second; 0: as fast as the window lets.")
     var rate = 0
 
+    func validate() throws {
+        guard (secretFile == nil) != (sessions == nil) else {
+            throw ValidationError("Say --secret-file or --sessions: what is to be shown.")
+        }
+    }
+
     func run() throws {
         let files = Machine.raiseFileLimit()
-        let signer = try TokenSigner(SigningKey.secretFile(secretFile))
         let client = try LoadClient(files: files)
+        var passports = try makePassports()
         for round in 1...max(1, rounds) {
-            let passports = try Passports(connections, .token(signer))
+            if round > 1, !again { passports = try makePassports() }
             let opening = try client.open(passports, to: port, window: window, rate: rate)
             progress("round \(round): \(opening.count) handshakes in \(opening.elapsed / 1_000_000) ms")
             client.closeAll(.orderly)
         }
+    }
+
+    private func makePassports() throws -> Passports {
+        if let secretFile {
+            return try Passports(connections, .token(TokenSigner(SigningKey.secretFile(secretFile))))
+        }
+        let passports = try Passports(connections, .session)
+        if let sessions { try SessionStore(sessions).fill(passports) }
+        return passports
     }
 }

@@ -4,8 +4,6 @@ import PortcullisReactor
 struct Backlog<Message: Sendable> {
     private var messages: [Message?] = []
     private var next = 0
-    /// What comes out of a mailbox at once, used again and again.
-    private var batch: [Message] = []
 
     var isEmpty: Bool {
         next == messages.count
@@ -17,30 +15,31 @@ struct Backlog<Message: Sendable> {
 
     /// Takes what has come, behind what is there.
     mutating func fill(from mailbox: Mailbox<Message>) {
-        mailbox.drain(into: &batch)
-        for message in batch { append(message) }
-        batch.removeAll(keepingCapacity: batch.capacity <= 1024)
+        // Where nothing is left it is exchanged as a whole.
+        if !isEmpty { dropDone() }
+        mailbox.drain(into: &messages)
     }
 
     mutating func append(_ message: Message) {
-        // What is done is dropped when it is most of the list, so that each message is moved once at most.
-        if next > 64, next > messages.count / 2 {
-            messages.removeFirst(next)
-            next = 0
-        }
+        dropDone()
         messages.append(message)
+    }
+
+    /// What is done is dropped when it is most of the list, so that each message is moved once at most.
+    private mutating func dropDone() {
+        guard next > 64, next > messages.count / 2 else { return }
+        messages.removeFirst(next)
+        next = 0
     }
 
     mutating func popFirst() -> Message? {
         guard next < messages.count else { return nil }
-        defer {
-            messages[next] = nil
-            next += 1
-            if next == messages.count {
-                messages.removeAll(keepingCapacity: next <= 1024)
-                next = 0
-            }
+        let message = messages[next].take()
+        next += 1
+        if next == messages.count {
+            messages.removeAll(keepingCapacity: next <= 1024)
+            next = 0
         }
-        return messages[next]
+        return message
     }
 }

@@ -25,6 +25,8 @@ final class GateLoop {
     var firstFrameReader: FrameReader
     /// Verifies signed session cookies; nil where they are not signed.
     let cookieContext: HMACContext?
+    /// nil where sessions are off.
+    let sessions: SessionRules?
     /// Whom the sessions of live connections were presented by, where `sessions.bind` asks for it.
     var boundClients: [UInt32: BoundClient] = [:]
     var sessionCare: SessionCare
@@ -125,6 +127,7 @@ final class GateLoop {
         verifier = keysInForce.verifier
         frameReader = FrameReader(.server, limits: configuration.messageLimits)
         firstFrameReader = FrameReader(.server, limits: .firstMessage(token: configuration.credentials.longestToken))
+        sessions = configuration.sessions.map { SessionRules($0) }
         cookieContext = configuration.sessions?.cookieKey.map { HMACContext($0) }
         now = BootTime(nanoseconds: Clock.boot())
         wall = WallTime(milliseconds: Clock.wall())
@@ -178,6 +181,12 @@ final class GateLoop {
             handle(message)
             if Clock.boot() >= end { return }
         }
+    }
+
+    /// What the uplink has to say to its own loop: as by the mailbox, behind all that came there, but nobody need be woken.
+    func keep(_ message: LoopMessage) {
+        mail.fill(from: mailbox)
+        mail.append(message)
     }
 
     private func handle(_ message: LoopMessage) {

@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import Synchronization
+public import Synchronization
 
 /// Wakes a loop that waits.
 public final class Waker: Sendable {
@@ -29,14 +29,16 @@ public final class Waker: Sendable {
 ///
 /// It has no bound of its own: what posts into it is bounded (decisions by the log's pages, questions by the connections that ask).
 public final class Mailbox<Message: Sendable>: Sendable {
-    private let messages = Mutex<[Message]>([])
-    private let hasMail = Atomic(false)
+    // Optional, so that who takes them out can take them one by one.
+    @usableFromInline let messages = Mutex<[Message?]>([])
+    @usableFromInline let hasMail = Atomic(false)
     public let waker: Waker
 
     public init() throws(SocketError) {
         waker = try Waker()
     }
 
+    @inlinable
     public func post(_ message: Message) {
         let wasEmpty = messages.withLock { messages in
             messages.append(message)
@@ -48,8 +50,10 @@ public final class Mailbox<Message: Sendable>: Sendable {
         }
     }
 
-    /// Takes out all that is there. Costs one load where there is nothing.
-    public func drain(into batch: inout [Message]) {
+    /// Takes out all that is there. Costs one load where there is nothing; an empty batch is exchanged for what is there, which copies
+    /// nothing.
+    @inlinable
+    public func drain(into batch: inout [Message?]) {
         guard hasMail.load(ordering: .acquiring) else { return }
         messages.withLock { messages in
             hasMail.store(false, ordering: .relaxed)

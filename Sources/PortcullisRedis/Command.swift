@@ -1,5 +1,3 @@
-import CHiredis
-
 /// One command to Redis: its name and arguments, as bytes.
 public struct Command: Equatable, Sendable {
     public let words: [[UInt8]]
@@ -15,29 +13,31 @@ public struct Command: Equatable, Sendable {
 
     /// Appends the command in RESP.
     public func encode(into output: inout [UInt8]) {
-        var flat: [CChar] = []
-        var lengths: [Int] = []
-        for word in words {
-            flat.append(contentsOf: word.lazy.map { CChar(bitPattern: $0) })
-            lengths.append(word.count)
-        }
-        // hiredis reads `lengths[i]` bytes at each pointer; all of them point into `flat`, which lives until the closure ends.
-        flat.withUnsafeBufferPointer { flat in
-            var offset = 0
-            var pointers: [UnsafePointer<CChar>?] = lengths.map { length in
-                defer { offset += length }
-                return flat.baseAddress.map { $0 + offset } ?? Self.empty
-            }
-            var text: UnsafeMutablePointer<CChar>?
-            let count = redisFormatCommandArgv(&text, Int32(pointers.count), &pointers, &lengths)
-            guard count > 0, let text else { return }
-            defer { free(text) }
-            output.append(contentsOf: UnsafeRawBufferPointer(start: text, count: Int(count)))
-        }
+        Self.append(UInt8(ascii: "*"), words.count, to: &output)
+        for word in words { Self.append(word, to: &output) }
     }
 
-    /// A pointer for words of no bytes where there is no other: never read.
-    private static var empty: UnsafePointer<CChar>? {
-        UnsafePointer(bitPattern: 1)
+    /// Appends one word: its length and its bytes.
+    static func append(_ word: [UInt8], to output: inout [UInt8]) {
+        append(UInt8(ascii: "$"), word.count, to: &output)
+        output.append(contentsOf: word)
+        appendEnd(to: &output)
+    }
+
+    static func appendEnd(to output: inout [UInt8]) {
+        output.append(UInt8(ascii: "\r"))
+        output.append(UInt8(ascii: "\n"))
+    }
+
+    /// Appends a count of words or bytes: a mark, the number, the end of the line.
+    static func append(_ mark: UInt8, _ number: Int, to output: inout [UInt8]) {
+        output.append(mark)
+        var scale = 1
+        while number / scale >= 10 { scale *= 10 }
+        while scale > 0 {
+            output.append(UInt8(ascii: "0") + UInt8(number / scale % 10))
+            scale /= 10
+        }
+        appendEnd(to: &output)
     }
 }

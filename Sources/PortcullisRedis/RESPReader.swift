@@ -15,6 +15,8 @@ public final class RESPReader {
     // other pointer to it. An object would be retained and released for every part.
     private let growing: UnsafeMutablePointer<RESPReply>
     private var buffered = 0
+    /// Whether what stands in `growing` was whole and handed out.
+    private var isTaken = false
 
     /// More bytes than this without a whole reply are an error.
     private static let maximumReply = 256 << 20
@@ -97,15 +99,18 @@ public final class RESPReader {
         try nextReply()?.value
     }
 
-    /// The same without an object for each of its parts.
+    /// The same without an object for each of its parts. Who lets go of one before asking for the next lets its memory be used again.
     public func nextReply() throws(RESPError) -> RESPReply? {
+        if isTaken {
+            growing.pointee.clear()
+            isTaken = false
+        }
         var raw: UnsafeMutableRawPointer?
         guard redisReaderGetReply(reader, &raw) == REDIS_OK else { throw error() }
         guard raw != nil else { return nil }
         buffered = reader.pointee.len - reader.pointee.pos
-        let reply = growing.pointee
-        growing.pointee.clear(reserving: reply)
-        return reply
+        isTaken = true
+        return growing.pointee
     }
 
     private func error() -> RESPError {

@@ -37,13 +37,12 @@ public struct RESPReply: Sendable {
         parts.append(Part(kind: kind, number: number))
     }
 
-    mutating func clear(reserving other: RESPReply) {
-        self = RESPReply()
-        // A page is followed by another as a rule.
-        if other.parts.count > 256 {
-            bytes.reserveCapacity(other.bytes.count)
-            parts.reserveCapacity(other.parts.count)
-        }
+    /// Makes room for the next. A page is followed by another as a rule, and a small reply by small ones: only what is between them is given
+    /// back, so that no link holds a megabyte for an answer of some bytes.
+    mutating func clear() {
+        let isPage = parts.count > 256
+        bytes.removeAll(keepingCapacity: isPage || bytes.capacity <= 1 << 16)
+        parts.removeAll(keepingCapacity: isPage || parts.capacity <= 1 << 10)
     }
 
     // MARK: - Reading
@@ -72,6 +71,17 @@ public struct RESPReply: Sendable {
             at += 1
         }
         return at
+    }
+
+    /// A number that stands at a place; nil where there is none.
+    public func integer(at place: Int) -> Int64? {
+        guard parts.indices.contains(place), parts[place].kind == .integer else { return nil }
+        return parts[place].number
+    }
+
+    /// Whether Redis said that there is nothing.
+    public func isNull(at place: Int) -> Bool {
+        parts.indices.contains(place) && parts[place].kind == .null
     }
 
     /// What Redis answered in error; nil where it did not.

@@ -6,9 +6,11 @@ public enum Scripts {
     /// tracks the key.
     /// - Parameter isHash: whether the session is a hash; else it is a string.
     public static func readSession(key: [UInt8], isHash: Bool = false) -> Command {
-        let read = isHash ? "HGETALL" : "GET"
-        let text = "return {redis.call('\(read)', KEYS[1]), redis.call('PTTL', KEYS[1])}"
-        return Command([Array("EVAL".utf8), Array(text.utf8), Array("1".utf8), key])
+        Command([Array("EVAL".utf8), Array(readSession(isHash).utf8), Array("1".utf8), key])
+    }
+
+    static func readSession(_ isHash: Bool) -> String {
+        "return {redis.call('\(isHash ? "HGETALL" : "GET")', KEYS[1]), redis.call('PTTL', KEYS[1])}"
     }
 
     /// Makes a session that is a hash together with its time to live, so that none is left that never ends.

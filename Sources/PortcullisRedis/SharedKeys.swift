@@ -88,7 +88,6 @@ public struct TokenCheck: Equatable, Sendable {
         return {revoked, version, active, grant}
         """
 
-    /// nil only where OpenSSL has no SHA-256.
     public func command(_ keys: Keys) -> Command {
         var names: [[UInt8]] = []
         if asksRevocations {

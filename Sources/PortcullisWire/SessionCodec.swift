@@ -18,12 +18,12 @@ public enum SessionFormat: String, CaseIterable, Sendable {
     case msgpack
 }
 
-/// Reads server sessions (redis.md, *Sessions*).
-public struct SessionCodec: Sendable {
+/// Reads server sessions (redis.md, *Sessions*). A class, so that whoever uses it need not copy its tables.
+public final class SessionCodec: Sendable {
     public let format: SessionFormat
     /// Where the user's id stands: the names of nested members (`sessions.user_field`).
-    private let userPath: [Identifier]
-    private let createdPath: [Identifier]
+    let userPath: [Identifier]
+    let createdPath: [Identifier]
     private let roles: RoleOrder
     /// The outermost members that are looked at.
     private let wanted: Set<Identifier>
@@ -52,6 +52,12 @@ public struct SessionCodec: Sendable {
         format == .hash ? [Identifier(text)] : text.split(separator: ".").map { Identifier(String($0)) }
     }
 
+    /// When a session was made and when it ends, by what it says and by the time to live of its key: who reads it may know better, or
+    /// refuse it.
+    public typealias Dating = (
+        _ issued: WallTime?, _ expires: WallTime?
+    ) throws(Refusal) -> (issued: WallTime?, expires: WallTime?)
+
     /// Reads a session.
     ///
     /// - Parameters:
@@ -64,38 +70,63 @@ public struct SessionCodec: Sendable {
         expires: WallTime?,
         _ json: inout StrictJSON
     ) throws(Refusal) -> ServerSession {
+        try decode(stored, id: id, expires: expires, &json) { issued, expires throws(Refusal) in (issued, expires) }
+    }
+
+    /// Reads a session whose identity has other times than it says.
+    public func decode(
+        _ stored: StoredSession,
+        id: Identifier,
+        expires: WallTime?,
+        _ json: inout StrictJSON,
+        dating: Dating
+    ) throws(Refusal) -> ServerSession {
+        if case (.json, .string(let bytes)) = (format, stored) {
+            return try decodeJSON(bytes, id: id, expires: expires, &json, dating: dating)
+        }
         let session = try session(stored, &json)
         var ids: [Identity.Field: Identifier] = [.session: id]
-        if let device = try identifier("device", session) { ids[.device] = device }
-        if let tenant = try identifier("tenant", session) { ids[.tenant] = tenant }
+        if let device = try Self.identifier("device", session.value(at: Self.devicePath)) { ids[.device] = device }
+        if let tenant = try Self.identifier("tenant", session.value(at: Self.tenantPath)) { ids[.tenant] = tenant }
+        let user = try user(session)
+        let address = try Self.identifier("ip", session.value(at: Self.addressPath))
+        let userAgentHash = try Self.identifier("user_agent_hash", session.value(at: Self.userAgentPath))
+        let dates = try dating(Self.time(session.value(at: createdPath)), expires)
         let identity = Identity(
-            user: try user(session),
+            user: user,
             ids: ids,
-            issued: Self.time(session.value(at: createdPath)),
-            expires: expires,
-            authenticated: Self.time(session.value(at: ["auth_time"])),
+            issued: dates.issued,
+            expires: dates.expires,
+            authenticated: Self.time(session.value(at: Self.authenticationPath)),
             kind: .session,
-            permissions: permissions(session)
+            permissions: permissions(session.value(at: Self.permissionsPath))
         )
+        let hasVerified = session.has(Self.verified)
         return ServerSession(
             identity: identity,
-            address: try identifier("ip", session),
-            userAgentHash: try identifier("user_agent_hash", session),
-            isMFAVerified: session.has("mfa_verified") ? Self.isVerified(session.value(at: ["mfa_verified"])) : nil,
-            life: Self.life(session.value(at: ["cookie", "originalMaxAge"]))
+            address: address,
+            userAgentHash: userAgentHash,
+            isMFAVerified: hasVerified ? Self.isVerified(session.value(at: [Self.verified])) : nil,
+            life: Self.life(session.value(at: Self.cookiePath).value(at: Self.lifePath))
         )
     }
+
+    // Made once, and not for each session.
+    private static let devicePath: [Identifier] = ["device"]
+    private static let tenantPath: [Identifier] = ["tenant"]
+    private static let authenticationPath: [Identifier] = ["auth_time"]
+    private static let permissionsPath: [Identifier] = ["permissions"]
+    private static let addressPath: [Identifier] = ["ip"]
+    private static let userAgentPath: [Identifier] = ["user_agent_hash"]
+    private static let cookiePath: [Identifier] = ["cookie"]
+    private static let verified: Identifier = "mfa_verified"
+    /// Within `cookie`.
+    static let lifePath: [Identifier] = ["originalMaxAge"]
 
     // MARK: - The three formats
 
     private func session(_ stored: StoredSession, _ json: inout StrictJSON) throws(Refusal) -> SessionValue {
         switch (format, stored) {
-        case (.json, .string(let bytes)):
-            try parse(bytes, "value", &json)
-            guard json.kind(of: 0) == .object else {
-                throw Refusal(.unknownSession, "The session's value is no object.")
-            }
-            return SessionValue(json, 0, bytes, wanted: wanted)
         case (.msgpack, .string(let bytes)):
             do throws(MessagePackError) {
                 let value = try MessagePackValue(bytes)
@@ -105,12 +136,13 @@ public struct SessionCodec: Sendable {
             }
             throw Refusal(.unknownSession, "The session's value is no map.")
         case (.hash, .hash(let fields)): return try hash(fields, &json)
-        case (.json, .hash), (.msgpack, .hash), (.hash, .string):
+        // A text is read by ``decodeJSON(_:id:expires:_:dating:)``.
+        case (.json, _), (.msgpack, .hash), (.hash, .string):
             throw Refusal(.unknownSession, "The session is not of the configured format.")
         }
     }
 
-    private func parse(_ bytes: [UInt8], _ what: String, _ json: inout StrictJSON) throws(Refusal) {
+    func parse(_ bytes: [UInt8], _ what: String, _ json: inout StrictJSON) throws(Refusal) {
         do throws(JSONError) {
             try json.parse(bytes.span)
         } catch {
@@ -155,25 +187,28 @@ public struct SessionCodec: Sendable {
     private func user(_ session: SessionValue) throws(Refusal) -> Identifier {
         let id: Identifier?
         switch userPath.isEmpty ? .absent : session.value(at: userPath) {
-        case .absent: throw Refusal(.unknownSession, "The session has no user field.")
+        case .absent: throw Self.lacksUser
         case .text(let text): id = text
         // Databases number their users; the number's digits are the id.
         case .number(_, let digits): id = digits.map { Identifier(bytes: $0) }
         case .time, .members, .flag, .other: id = nil
         }
-        guard let id, id.isWellFormed else { throw Refusal(.unknownSession, "The session's user is no valid id.") }
+        guard let id, id.isWellFormed else { throw Self.hasNoValidUser }
         return id
     }
 
-    private func identifier(_ name: Identifier, _ session: SessionValue) throws(Refusal) -> Identifier? {
-        switch session.value(at: [name]) {
+    static let lacksUser = Refusal(.unknownSession, "The session has no user field.")
+    static let hasNoValidUser = Refusal(.unknownSession, "The session's user is no valid id.")
+
+    static func identifier(_ name: StaticString, _ value: SessionValue) throws(Refusal) -> Identifier? {
+        switch value {
         case .absent: return nil
         case .text(let id) where id.isWellFormed: return id
         default: throw Refusal(.unknownSession, "The session's \(name) is no valid id.")
         }
     }
 
-    private static func time(_ value: SessionValue) -> WallTime? {
+    static func time(_ value: SessionValue) -> WallTime? {
         switch value {
         case .number(let number, _): WallTime(secondsOrMilliseconds: number)
         case .text(let text): WallTime(rfc3339: text.description)
@@ -183,7 +218,7 @@ public struct SessionCodec: Sendable {
     }
 
     /// A flag, a number that is not 0, or the time at which it happened; null, nothing and what can't be read count as not verified.
-    private static func isVerified(_ value: SessionValue) -> Bool {
+    static func isVerified(_ value: SessionValue) -> Bool {
         switch value {
         case .absent: false
         case .flag(let flag): flag
@@ -193,13 +228,13 @@ public struct SessionCodec: Sendable {
         }
     }
 
-    private static func life(_ value: SessionValue) -> Milliseconds? {
+    static func life(_ value: SessionValue) -> Milliseconds? {
         guard case .number(let number, _) = value, number >= 1, number < 1e15 else { return nil }
         return Milliseconds(Int64(number))
     }
 
-    private func permissions(_ session: SessionValue) -> [Identifier: Role] {
-        guard case .members(let members) = session.value(at: ["permissions"]) else { return [:] }
+    func permissions(_ value: SessionValue) -> [Identifier: Role] {
+        guard case .members(let members) = value else { return [:] }
         var permissions: [Identifier: Role] = [:]
         for member in members {
             guard case .text(let role) = member.value, member.name.isWellFormed else { continue }

@@ -37,9 +37,8 @@ enum SessionValue: Equatable {
 
     // MARK: - JSON
 
-    /// A node of a text that was parsed. Of the outermost object only the members that are wanted are copied: a session holds much
-    /// that is not the gate's.
-    init(_ json: StrictJSON, _ node: Int, _ bytes: [UInt8], wanted: Set<Identifier>? = nil) {
+    /// A node of a text that was parsed.
+    init(_ json: StrictJSON, _ node: Int, _ bytes: [UInt8]) {
         switch json.kind(of: node) {
         case .null: self = .absent
         case .bool: self = json.bool(node, in: bytes.span).map { .flag($0) } ?? .other
@@ -53,7 +52,7 @@ enum SessionValue: Equatable {
         case .object:
             var members: [Member] = []
             for (name, value) in json.members(of: node) {
-                guard let name = json.string(name, in: bytes.span), wanted?.contains(name) ?? true else { continue }
+                guard let name = json.string(name, in: bytes.span) else { continue }
                 members.append(Member(name: name, value: SessionValue(json, value, bytes)))
             }
             self = .members(members)
@@ -67,6 +66,7 @@ enum SessionValue: Equatable {
 
     // MARK: - MessagePack
 
+    /// Of the outermost map only the members that are wanted are copied: a session holds much that is not the gate's.
     init(_ value: MessagePackValue, wanted: Set<Identifier>? = nil) {
         switch value {
         case .null: self = .absent

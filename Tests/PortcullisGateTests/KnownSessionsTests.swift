@@ -74,6 +74,29 @@ import Testing
         #expect(find(&known, "s") == nil && find(&known, "t") != nil)
     }
 
+    /// Of several reads under way only those of what has changed are in vain, and those asked for before it.
+    @Test func eachChangeIsOfItsOwnSession() {
+        var known = tracked()
+        let ids = ["a", "b", "c"] as [Identifier]
+        let before = ids.map { known.asked($0) }
+        known.changed("a")
+        known.changed("b")
+        let between = known.asked("a")
+        known.changed("a")
+        let last = known.asked("a")
+        for (id, stamp) in zip(ids, before) {
+            known.answered(id, stamp, state("before"), sentAt: at(0), now: at(1), wall: wall)
+        }
+        #expect(find(&known, "a") == nil && find(&known, "b") == nil && find(&known, "c") == state("before"))
+        known.answered("a", between, state("between"), sentAt: at(0), now: at(1), wall: wall)
+        #expect(find(&known, "a") == nil)
+        known.answered("a", last, state("last"), sentAt: at(0), now: at(1), wall: wall)
+        #expect(find(&known, "a") == state("last") && known.readingCount == 0)
+        // Nothing is under way: what comes next is of later.
+        read(&known, "b", state("later"))
+        #expect(find(&known, "b") == state("later"))
+    }
+
     @Test func nothingIsKnownOfALinkThatIsLost() {
         var known = KnownSessions(.init(age: .seconds(30), proof: .seconds(5)))
         read(&known, "s", state())

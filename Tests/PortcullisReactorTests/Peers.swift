@@ -78,9 +78,9 @@ final class EngineUnderTest: Sendable {
         }
 
         func turnBegan() {
-            var batch: [Job?] = []
+            var batch: [Job??] = []
             mailbox.drain(into: &batch)
-            for job in batch {
+            for case let job? in batch {
                 if let job { job(engine) } else { isEnding = true }
             }
         }

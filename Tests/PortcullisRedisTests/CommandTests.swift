@@ -40,6 +40,24 @@ func encoded(_ command: Command) -> [UInt8] {
         #expect(output == Array("x*1\r\n$1\r\nA\r\n*1\r\n$1\r\nB\r\n".utf8))
     }
 
+    /// Both commands of a read, and the key's parts as one word.
+    @Test(arguments: [false, true])
+    func aSessionIsRead(isHash: Bool) {
+        let key = (before: Array("session:".utf8), id: Array("s1".utf8), after: Array("}".utf8))
+        var output: [UInt8] = []
+        SessionReading(isHash: isHash).encode(key, into: &output)
+        let read = Scripts.readSession(key: Array("session:s1}".utf8), isHash: isHash)
+        #expect(output == encoded(Command("CLIENT", "CACHING", "YES")) + encoded(read))
+        #expect(String(decoding: output, as: UTF8.self).contains(isHash ? "'HGETALL'" : "'GET'"))
+    }
+
+    @Test func manyWords() {
+        for count in [9, 10, 11, 99, 100, 101, 1000] {
+            let text = "*\(count)\r\n" + String(repeating: "$1\r\na\r\n", count: count)
+            #expect(encoded(Command(Array(repeating: Array("a".utf8), count: count))) == Array(text.utf8))
+        }
+    }
+
     /// A command is an array of bulk strings: the reader reads it back.
     @Test func isReadBack() throws {
         var generator = SeededGenerator(seed: 91)

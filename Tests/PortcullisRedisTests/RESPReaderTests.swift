@@ -72,6 +72,22 @@ import Testing
         #expect(last?.bytes == nil)
     }
 
+    /// Their memory is used again, but never while somebody holds it.
+    @Test func aReplyThatIsKeptStaysAsItIs() throws {
+        let reader = try #require(RESPReader())
+        try reader.feed(Array("*2\r\n$3\r\nabc\r\n:7\r\n$2\r\nde\r\n*1\r\n$4".utf8).span)
+        let first = try reader.nextReply()
+        let second = try reader.nextReply()
+        #expect(try reader.next() == nil)
+        try reader.feed(Array("\r\nfghi\r\n".utf8).span)
+        let third = try reader.nextReply()
+        #expect(try reader.next() == nil)
+        #expect(first?.value == .array([Self.text("abc"), .integer(7)]))
+        #expect(first?.integer(at: 2) == 7 && first?.integer(at: 1) == nil && first?.isNull(at: 1) == false)
+        #expect(second?.value == Self.text("de"))
+        #expect(third?.value == .array([Self.text("fghi")]))
+    }
+
     @Test func nothingComesTooEarly() throws {
         let bytes = Array("*2\r\n$3\r\nabc\r\n:7\r\n".utf8)
         let reader = try #require(RESPReader())

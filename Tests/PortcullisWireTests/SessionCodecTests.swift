@@ -32,6 +32,31 @@ import Testing
         #expect(identity.permissions == ["doc:1": Role(rank: 2)])
     }
 
+    /// Whoever reads a session says what its dates are, or refuses it; all else stays.
+    @Test(arguments: [
+        (SessionFormat.json, StoredSession.string(Array(#"{"user_id":"alice","device":"d1","created_at":7}"#.utf8))),
+        (.hash, .hash(["user_id", "alice", "device", "d1", "created_at", "7"].map { Array($0.utf8) })),
+    ])
+    func datedByWhoeverReads(_ format: SessionFormat, _ stored: StoredSession) throws {
+        let codec = SessionCodec(format: format, userField: "user_id", createdField: "created_at", roles: .standard)
+        let (made, end) = (WallTime(milliseconds: 7000), WallTime(milliseconds: 9000))
+        var parser = StrictJSON()
+        let session = try codec.decode(stored, id: "sid", expires: end, &parser) {
+            issued,
+            expires throws(Refusal) in
+            #expect(issued == made && expires == end)
+            return (nil, made)
+        }
+        #expect(session.identity.issued == nil && session.identity.expires == made)
+        #expect(session.identity.user == "alice" && session.identity[.device] == "d1")
+        #expect(session.identity[.session] == "sid" && session.identity[.tenant] == nil)
+        #expect(throws: Refusal(.expired, "too old")) {
+            try codec.decode(stored, id: "sid", expires: end, &parser) { _, _ throws(Refusal) in
+                throw Refusal(.expired, "too old")
+            }
+        }
+    }
+
     @Test(
         arguments: [
             (#"{"user_id":"alice"}"#, "user_id", "alice"),

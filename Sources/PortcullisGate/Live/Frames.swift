@@ -20,7 +20,7 @@ extension GateLoop {
     }
 
     func messageReceived(_ slot: UInt32, _ kind: MessageKind, _ payload: [UInt8]) {
-        if configuration.sessions?.touches == true { sessionUsed(slot) }
+        if sessions?.touches == true { sessionUsed(slot) }
         guard lives[Int(slot)].isVersion1 else { return relayRaw(slot, kind, payload) }
         guard kind == .text else {
             return condemn(slot, Closing(.unsupportedData))

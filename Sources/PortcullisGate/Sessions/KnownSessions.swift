@@ -24,18 +24,14 @@ struct KnownSessions {
         let weight: Int
     }
 
-    /// Reads of one session whose answers have not come.
-    private struct Reading {
-        var count = 0
-        /// When Redis told last that it has changed.
-        var changedAt: UInt64 = 0
-    }
-
     private let limits: Limits
     private var young: [Identifier: Entry] = [:]
     private var old: [Identifier: Entry] = [:]
     private var youngBytes = 0
-    private var reading: [Identifier: Reading] = [:]
+    /// Reads whose answers have not come. Redis answers in order.
+    private(set) var readingCount = 0
+    /// When Redis told last that a session has changed, as long as an answer may come that was asked for before.
+    private var changes: [Identifier: UInt64] = [:]
     /// Goes up with all that Redis tells.
     private var serial: UInt64 = 1
     private var forgottenAt: UInt64 = 0
@@ -55,16 +51,12 @@ struct KnownSessions {
         young.count + old.count
     }
 
-    var readingCount: Int {
-        reading.count
-    }
-
     // MARK: - Reading
 
     /// A read is sent.
     /// - Returns: what its answer must come with.
     mutating func asked(_ id: Identifier) -> UInt64 {
-        reading[id, default: Reading()].count += 1
+        readingCount += 1
         return isTracking ? serial : Self.untracked
     }
 
@@ -77,23 +69,31 @@ struct KnownSessions {
         now: BootTime,
         wall: WallTime
     ) {
-        let changedAt = reading[id]?.changedAt ?? 0
-        reading[id]?.count -= 1
-        if reading[id]?.count == 0 { reading[id] = nil }
-        remove(id)
-        guard stamp != Self.untracked, stamp >= changedAt, stamp >= forgottenAt,
+        let hasChanged = hasChanged(id, since: stamp)
+        guard stamp != Self.untracked, !hasChanged, stamp >= forgottenAt,
             case .present(let stored, let expires) = state
-        else { return }
+        else { return remove(id) }
         let weight = stored.footprint + id.bytes.count
-        guard weight <= limits.bytes / 2 else { return }
+        guard weight <= limits.bytes / 2 else { return remove(id) }
         put(Entry(stored: stored, ends: expires.map { now + $0.since(wall) }, readAt: sentAt, weight: weight), id)
+    }
+
+    /// A read of a session has its answer.
+    /// - Returns: whether Redis has told meanwhile that it has changed.
+    private mutating func hasChanged(_ id: Identifier, since stamp: UInt64) -> Bool {
+        readingCount = max(0, readingCount - 1)
+        guard !changes.isEmpty else { return false }
+        let changedAt = changes[id]
+        // Nothing that was asked for before this one is to come.
+        if readingCount == 0 { changes = [:] } else if let changedAt, stamp >= changedAt { changes[id] = nil }
+        return changedAt.map { stamp < $0 } ?? false
     }
 
     // MARK: - What Redis tells
 
     mutating func changed(_ id: Identifier) {
         serial += 1
-        reading[id]?.changedAt = serial
+        if readingCount > 0 { changes[id] = serial }
         remove(id)
     }
 
@@ -116,7 +116,8 @@ struct KnownSessions {
     /// No answer comes any more.
     mutating func linkLost() {
         forgetAll(isTracking: false)
-        reading = [:]
+        readingCount = 0
+        changes = [:]
     }
 
     mutating func proved(_ at: BootTime) {
@@ -127,36 +128,45 @@ struct KnownSessions {
 
     /// What Redis held of a session, and as of when it was read; nil where Redis must be asked.
     mutating func find(_ id: Identifier, now: BootTime, wall: WallTime) -> (state: SessionState, readAt: BootTime)? {
-        guard isTracking, let entry = young[id] ?? old[id] else { return nil }
+        guard isTracking else { return nil }
+        let youngEntry = young[id]
+        guard let entry = youngEntry ?? old[id] else { return nil }
         let isProved = now.since(max(entry.readAt, provedAt)) < limits.proof
         let hasEnded = entry.ends.map { $0 <= now } ?? false
         guard isProved, !hasEnded, now.since(entry.readAt) < limits.age else {
             remove(id)
             return nil
         }
-        if old[id] != nil {
-            remove(id)
-            put(entry, id)
-        }
+        // Used again, it is not among the older ones any more.
+        if youngEntry == nil { put(entry, id) }
         hits += 1
         return (.present(entry.stored, expires: entry.ends.map { wall + $0.since(now) }), entry.readAt)
     }
 
     // MARK: - The table
 
+    /// Each stands in one of the halves at most.
     private mutating func put(_ entry: Entry, _ id: Identifier) {
-        if young.count >= max(1, limits.entries / 2) || youngBytes + entry.weight > limits.bytes / 2 {
-            old = young
-            young = [:]
-            youngBytes = 0
+        if isFull(entry.weight) {
+            remove(id)
+            if isFull(entry.weight) {
+                old = young
+                young = [:]
+                youngBytes = 0
+            }
         }
-        young[id] = entry
+        if let before = young.updateValue(entry, forKey: id) { youngBytes -= before.weight }
         youngBytes += entry.weight
+        if !old.isEmpty { old[id] = nil }
+    }
+
+    private func isFull(_ weight: Int) -> Bool {
+        young.count >= max(1, limits.entries / 2) || youngBytes + weight > limits.bytes / 2
     }
 
     private mutating func remove(_ id: Identifier) {
         if let entry = young.removeValue(forKey: id) { youngBytes -= entry.weight }
-        old[id] = nil
+        if !old.isEmpty { old[id] = nil }
     }
 }
 

@@ -19,7 +19,7 @@ extension GateLoop {
         _ pending: PendingHandshake,
         _ id: Identifier
     ) throws(Refusal) {
-        guard let policy = configuration.sessions else { throw Refusal(.missingCredential, "sessions are off") }
+        guard let policy = sessions else { throw Refusal(.missingCredential, "sessions are off") }
         pending.session = id
         pending.sessionAsked = now
         if !policy.bind.isEmpty { pending.client = BoundClient(PresentedClient(head, bytes)) }
@@ -34,7 +34,7 @@ extension GateLoop {
         _ pending: PendingHandshake,
         _ state: SessionState
     ) throws(Refusal) {
-        guard let policy = configuration.sessions, let id = pending.session else {
+        guard let policy = sessions, let id = pending.session else {
             throw Refusal(.unknownSession, "there is no session in the request")
         }
         let session = try session(id, state, policy)
@@ -57,7 +57,7 @@ extension GateLoop {
         _ pending: PendingHandshake,
         _ time: WallTime
     ) throws(Refusal) {
-        guard let policy = configuration.sessions, let known = pending.identity else {
+        guard let policy = sessions, let known = pending.identity else {
             throw Refusal(.unknownSession, "there is no session in the request")
         }
         let identity = try lasting(known.dated(issued: known.issued ?? time, expires: known.expires), policy)
@@ -68,35 +68,49 @@ extension GateLoop {
     }
 
     /// What a session says; refused where it is gone, unreadable, expired or too old.
-    func session(_ id: Identifier, _ state: SessionState, _ policy: SessionPolicy) throws(Refusal) -> ServerSession {
+    func session(_ id: Identifier, _ state: SessionState, _ policy: SessionRules) throws(Refusal) -> ServerSession {
         switch state {
         case .absent: throw Refusal(.unknownSession, "there is no such session")
         case .unreadable(let detail): throw Refusal(.storeUnavailable, detail)
         case .present(let stored, let expires):
-            var session = try policy.codec.decode(stored, id: id, expires: expires, &json)
-            // Made in a time to come, it would be newer than every decision until then: it counts as one that does not say.
-            if let issued = session.identity.issued, issued > wall {
-                session.identity = session.identity.dated(issued: nil, expires: session.identity.expires)
+            let session = try policy.codec.decode(stored, id: id, expires: expires, &json) {
+                issued,
+                expires throws(Refusal) in
+                // Made in a time to come, it would be newer than every decision until then: it counts as one that does not say.
+                let issued = issued.flatMap { $0 > wall ? nil : $0 }
+                return (issued, try lasting(issued, expires, policy))
             }
-            session.identity = try lasting(session.identity, policy)
             if let expires, expires <= wall { throw Refusal(.unknownSession, "the session has expired") }
             return session
         }
     }
 
     /// No session lives longer than `sessions.longest_life`, however often it is renewed.
-    func lasting(_ identity: Identity, _ policy: SessionPolicy) throws(Refusal) -> Identity {
-        guard let issued = identity.issued else { return identity }
+    /// - Returns: when it ends.
+    private func lasting(
+        _ issued: WallTime?,
+        _ expires: WallTime?,
+        _ policy: SessionRules
+    ) throws(Refusal) -> WallTime? {
+        guard let issued else { return expires }
         let end = issued + policy.longestLife
         guard end > wall else { throw Refusal(.unknownSession, "the session is older than sessions.longest_life") }
-        return identity.dated(issued: issued, expires: identity.expires.map { min($0, end) } ?? end)
+        return expires.map { min($0, end) } ?? end
+    }
+
+    func lasting(_ identity: Identity, _ policy: SessionRules) throws(Refusal) -> Identity {
+        guard identity.issued != nil else { return identity }
+        return identity.dated(
+            issued: identity.issued,
+            expires: try lasting(identity.issued, identity.expires, policy)
+        )
     }
 
     func checkBinding(
         _ session: ServerSession,
         _ stream: StreamID,
         _ client: BoundClient?,
-        _ policy: SessionPolicy
+        _ policy: SessionRules
     ) throws(Refusal) {
         guard policy.bind.admits(lives[Int(stream.slot)].address, client, to: session) else {
             throw Refusal(.bindingMismatch, "the session is bound to another client, or to none")
@@ -105,7 +119,7 @@ extension GateLoop {
 
     /// A session was used by the handshake that it admitted.
     func sessionAdmitted(_ slot: UInt32, _ pending: PendingHandshake) {
-        guard let id = pending.session, let policy = configuration.sessions else { return }
+        guard let id = pending.session, let policy = sessions else { return }
         lives[Int(slot)].isOfSession = true
         lives[Int(slot)].sessionRead = max(lives[Int(slot)].sessionRead, ticks(pending.sessionAsked))
         if let client = pending.client { boundClients[slot] = client }

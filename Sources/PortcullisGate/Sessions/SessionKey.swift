@@ -32,11 +32,16 @@ public struct SessionKey: Equatable, Sendable {
         self = key
     }
 
-    /// The key of an id; nil only where OpenSSL has no SHA-256.
+    /// The key of an id.
     public func key(_ id: Identifier) -> [UInt8] {
         guard isHashed else { return before + id.bytes + after }
         let digest = SHA256.digest(id.bytes.span)
         return before + Hexadecimal.encode(digest.span) + after
+    }
+
+    /// The same in its parts, which copies nothing where the key holds the id itself.
+    func parts(_ id: Identifier) -> (before: [UInt8], id: [UInt8], after: [UInt8]) {
+        isHashed ? ([], key(id), []) : (before, id.bytes, after)
     }
 
     /// The id in a key; nil where the key is none of a session, or holds a hash.

@@ -6,7 +6,7 @@ extension GateLoop {
     /// Looks at as many slots as are due: all of them once in a sweep, spread evenly. A deaf gate hears of no change, and reads each within
     /// the lease.
     func careForSessions() {
-        guard let policy = configuration.sessions, !lives.isEmpty else { return }
+        guard let policy = sessions, !lives.isEmpty else { return }
         guard now.since(sessionCare.last) >= (isReadingSessions ? SessionCare.shortStep : SweepWheel.tick) else {
             return
         }
@@ -21,7 +21,7 @@ extension GateLoop {
 
     /// Whether Redis may have told of changes that nobody heard, so that all sessions are being read again.
     var isReadingSessions: Bool {
-        configuration.sessions != nil && (lease.isDeaf || !sessionCare.rounds.isEmpty)
+        sessions != nil && (lease.isDeaf || !sessionCare.rounds.isEmpty)
     }
 
     /// The time in which all sessions are read again: with the answers on their way each is known anew within the lease.
@@ -32,7 +32,7 @@ extension GateLoop {
     /// What was told of sessions may be lost: each that is held is read again, spread over what is left of the time up to which they are
     /// known. Those that are not read by then are held back (``holdUnproved()``).
     func readSessionsAgain() {
-        guard configuration.sessions != nil else { return }
+        guard sessions != nil else { return }
         let least = now + Milliseconds(configuration.lease.count / 5)
         let end = sessionCare.provedAt + configuration.lease
         let latest = now + sessionSpread
@@ -67,7 +67,7 @@ extension GateLoop {
         }
     }
 
-    private func readAgain(_ slot: UInt32, _ policy: SessionPolicy) {
+    private func readAgain(_ slot: UInt32, _ policy: SessionRules) {
         let live = lives[Int(slot)]
         let id: Identifier?
         switch live.phase {
@@ -94,7 +94,7 @@ extension GateLoop {
     }
 
     /// Most sessions are renewed when the sweep comes to them; those that would end before are renewed with the next second.
-    private func touchUsed(_ policy: SessionPolicy) {
+    private func touchUsed(_ policy: SessionRules) {
         guard now >= sessionCare.nextTouch else { return }
         sessionCare.nextTouch = now + Milliseconds(1000)
         for stream in sessionCare.used {

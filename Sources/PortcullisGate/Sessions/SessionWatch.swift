@@ -8,7 +8,7 @@ extension GateLoop {
     /// A session was read again: its connections are closed where it has ended, and take over what it says where it goes on.
     /// - Parameter askedAt: when the question was sent: as of then the session is known.
     func sessionChanged(_ id: Identifier, _ state: SessionState, askedAt: BootTime) {
-        guard let policy = configuration.sessions else { return }
+        guard let policy = sessions else { return }
         var slots: [UInt32] = []
         registry.forEach(.session, id) { slot, identity in
             if identity.kind == .session, registry.state(slot) != .condemned { slots.append(slot) }
@@ -75,7 +75,7 @@ extension GateLoop {
     }
 
     /// The session says something new of the same user.
-    private func takeOver(_ slot: UInt32, _ session: ServerSession, _ policy: SessionPolicy) throws(Refusal) {
+    private func takeOver(_ slot: UInt32, _ session: ServerSession, _ policy: SessionRules) throws(Refusal) {
         var new = session.identity
         // One that does not say when it was made is as old as it was before.
         if new.issued == nil, let issued = registry.identity(slot)?.issued {

@@ -10,7 +10,11 @@ extension Uplink {
     private static let queriesAtOnce = 64
 
     func performDuties() {
-        perform(machine.timePassed(now: now, random: .random(in: .min ... .max)))
+        let actions = machine.timePassed(now: now, random: nextNonce)
+        if !actions.isEmpty {
+            nextNonce = .random(in: .min ... .max)
+            perform(actions)
+        }
         if command.machine.isReady {
             restoreSlice()
             if now >= nextHeartbeat {

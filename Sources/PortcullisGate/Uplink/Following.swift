@@ -30,7 +30,7 @@ extension Uplink {
             subscription.machine.proved()
             lastProbe = took
             // Behind all that it has proved to have come.
-            if configuration.sessions != nil {
+            if sessions != nil {
                 let sentAt = now + Milliseconds(-took.count - 1)
                 knownSessions.proved(sentAt)
                 shared.tellAll(.sessionsProved(at: sentAt))
@@ -51,7 +51,7 @@ extension Uplink {
             shared.tellAll(.deaf(true))
             shared.report(.notVouching(reason))
         case .vouch(let sentAt): vouch(sentAt)
-        case .readSessions: if configuration.sessions != nil { sessionsUncertain() }
+        case .readSessions: if sessions != nil { sessionsUncertain() }
         case .restore: restore()
         }
     }
@@ -88,7 +88,7 @@ extension Uplink {
     private func track() {
         guard let subscriberID else { return lost(.subscription, "Redis did not say the subscriber's id.") }
         pending.append(Command("CLIENT", "TRACKING", "ON", "REDIRECT", String(subscriberID), "OPTIN"), .tracking)
-        if configuration.sessions != nil {
+        if sessions != nil {
             knownSessions.forgetAll(isTracking: true)
             shared.tellAll(.sessionsUncertain)
         }

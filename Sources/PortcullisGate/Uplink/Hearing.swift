@@ -21,8 +21,7 @@ extension Uplink {
                 controlReceived(payload)
             }
         case .invalidated(let changed):
-            let probe = Array(keys.probe(configuration.node).utf8)
-            if changed?.contains(probe) ?? true { machine.probeInvalidated() }
+            if changed?.contains(probeKey) ?? true { machine.probeInvalidated() }
             invalidated(changed)
         case .unsubscribed, .pong: break
         }
@@ -56,7 +55,7 @@ extension Uplink {
     }
 
     private func invalidated(_ changed: [[UInt8]]?) {
-        guard let sessions = configuration.sessions else { return }
+        guard let sessions else { return }
         // No keys named: every key may have changed (FLUSHALL).
         guard let changed else { return sessionsUncertain() }
         for id in changed.compactMap({ sessions.key.id($0) ?? sessionKeys[$0] }) {

@@ -5,10 +5,10 @@ import PortcullisWire
 /// What Redis answered to the questions of handshakes and about sessions.
 extension Uplink {
     /// A value that cannot be read ends a session; a Redis that is loading or out of memory says nothing about it, and is asked again.
-    func watchedSessionRead(_ read: SessionRead, _ value: RESPValue) {
-        let (id, sentAt, state) = (read.id, read.sentAt, sessionAnswered(read, value))
+    func watchedSessionRead(_ read: SessionRead, _ reply: RESPReply) {
+        let (id, sentAt, state) = (read.id, read.sentAt, sessionAnswered(read, reply))
         // Redis 6 says in front that a script failed.
-        if let error = value.errorText, !error.contains("WRONGTYPE ") {
+        if let error = reply.errorText, !error.contains("WRONGTYPE ") {
             if sessionsFailing[id] != nil { return }
             guard sessionsFailing.count < Self.mostSessionsFailing else { return shared.tellAll(.sessionUnproved(id)) }
             sessionsFailing[id] = sentAt
@@ -30,23 +30,22 @@ extension Uplink {
 
     /// A slice of them a turn.
     func readFailingSessions() {
+        guard !sessionsToRead.isEmpty else { return }
         for id in sessionsToRead.suffix(Self.sessionsAtOnce) { readSession(id) }
         sessionsToRead.removeLast(min(Self.sessionsAtOnce, sessionsToRead.count))
     }
 
     private static let sessionsAtOnce = 64
 
-    func session(_ value: RESPValue) -> SessionState {
-        switch value {
-        case .array(let parts):
-            guard parts.count == 2, let ttl = parts[1].integer else { break }
-            if parts[0] == .null { return .absent }
-            guard let stored = StoredSession(parts[0]) else { break }
+    /// Value and time to live, by turns.
+    func session(_ reply: RESPReply) -> SessionState {
+        if let text = reply.errorText { return .unreadable("Redis answered: \(text.prefix(80))") }
+        if reply.list(at: 0) == 2, let ttl = reply.integer(at: reply.end(of: 1)) {
             // No hash is empty: an absent one reads so.
-            if stored == .hash([]) { return .absent }
-            return .present(stored, expires: ttl < 0 ? nil : loop.wall + Milliseconds(ttl))
-        case .error(let text): return .unreadable("Redis answered: \(text.prefix(80))")
-        default: break
+            if reply.isNull(at: 1) || reply.list(at: 1) == 0 { return .absent }
+            if let stored = StoredSession(reply, at: 1) {
+                return .present(stored, expires: ttl < 0 ? nil : loop.wall + Milliseconds(ttl))
+            }
         }
         lost(.command, "Redis answered a question with what does not fit it.")
         return .unreadable("the answer does not fit the question")
@@ -90,14 +89,20 @@ extension Uplink {
 
 extension StoredSession {
     /// nil where the value is neither a string nor a list of strings.
-    fileprivate init?(_ value: RESPValue) {
-        switch value {
-        case .bytes(let bytes): self = .string(bytes)
-        case .array(let parts):
-            let fields = parts.compactMap(\.bytes)
-            guard fields.count == parts.count else { return nil }
+    fileprivate init?(_ reply: RESPReply, at place: Int) {
+        let bytes = reply.bytes
+        if let range = reply.string(at: place) {
+            self = .string(bytes.span.copy(range))
+        } else if let count = reply.list(at: place) {
+            var fields: [[UInt8]] = []
+            fields.reserveCapacity(count)
+            for field in place + 1..<place + 1 + count {
+                guard let range = reply.string(at: field) else { return nil }
+                fields.append(bytes.span.copy(range))
+            }
             self = .hash(fields)
-        default: return nil
+        } else {
+            return nil
         }
     }
 }

@@ -52,6 +52,8 @@ final class Uplink {
     let shared: GateShared
     let configuration: GateConfiguration
     let keys: Keys
+    /// nil where sessions are off.
+    let sessions: SessionRules?
 
     var command = Link()
     var subscription = Link()
@@ -89,6 +91,10 @@ final class Uplink {
     var nextStatus = BootTime(nanoseconds: 0)
     var lastProbe: Milliseconds?
     var serial: UInt64 = 0
+    /// Of the next probe. Random numbers come from the kernel: one for each turn would be a call for each turn.
+    var nextNonce = UInt64.random(in: .min ... .max)
+    /// The key that a probe sets.
+    let probeKey: [UInt8]
     var receipts: [UInt64: (count: Int, sum: Enforced)] = [:]
     var queries: [String: (parts: [QueryPart], asked: BootTime)] = [:]
     var unknownEvents = 0
@@ -132,11 +138,13 @@ final class Uplink {
         shared = loop.shared
         configuration = loop.configuration
         keys = configuration.keys
+        probeKey = Array(configuration.keys.probe(configuration.node).utf8)
         eventKey = configuration.eventKey.map { EventKey($0) }
         machine = VouchMachine(VouchTerms(lease: configuration.lease))
         rooms = RoomDesk(configuration)
         // Twice what can be held: to forget all of them costs a read of each that is held, once in as many handshakes.
-        let sweep = configuration.sessions?.sweep ?? configuration.lease
+        sessions = loop.sessions
+        let sweep = loop.sessions?.sweep ?? configuration.lease
         knownSessions = KnownSessions(.init(age: sweep, proof: configuration.lease))
         sessionKeys = SessionKeyBook(capacity: configuration.connections.multipliedClamped(by: 2))
         if case .sentinels(let addresses, let name) = configuration.redis.place {
@@ -151,16 +159,19 @@ final class Uplink {
     func turnEnded() {
         sentinels?.turnEnded()
         let canConnect = sentinels?.knowsPrimary ?? true
-        for kind in [Kind.command, .subscription] where canConnect && !self[kind].machine.isReady {
-            let action = self[kind].machine.timePassed(now: now.nanoseconds, random: .random(in: 0..<1))
-            act(action, kind)
-        }
+        if canConnect, !isReady(.command) { tend(.command) }
+        if canConnect, !isReady(.subscription) { tend(.subscription) }
         performDuties()
         writePlaceChanges()
         writePresence()
         waitForReplicas()
         tendRooms()
         flush()
+    }
+
+    private func tend(_ kind: Kind) {
+        let action = self[kind].machine.timePassed(now: now.nanoseconds, random: .random(in: 0..<1))
+        act(action, kind)
     }
 
     /// All commands of a turn in one write.
@@ -173,6 +184,15 @@ final class Uplink {
     private subscript(kind: Kind) -> Link {
         get { kind == .command ? command : subscription }
         set { if kind == .command { command = newValue } else { subscription = newValue } }
+    }
+
+    // What is asked for each reply, without a copy of the link.
+    private func isReady(_ kind: Kind) -> Bool {
+        kind == .command ? command.machine.isReady : subscription.machine.isReady
+    }
+
+    private func stream(_ kind: Kind) -> StreamID? {
+        kind == .command ? command.stream : subscription.stream
     }
 
     private func kind(of stream: StreamID) -> Kind? {
@@ -271,14 +291,14 @@ final class Uplink {
         guard let kind = kind(of: stream), let reader = self[kind].reader else { return }
         do throws(RESPError) {
             try reader.feed(bytes)
-            while self[kind].stream == stream, let reply = try reader.nextReply() { take(reply, kind) }
+            while self.stream(kind) == stream, let reply = try reader.nextReply() { take(reply, kind) }
         } catch {
             lost(kind, error.description)
         }
     }
 
     private func take(_ reply: RESPReply, _ kind: Kind) {
-        guard self[kind].machine.isReady else {
+        guard isReady(kind) else {
             let action = self[kind].machine.greeted(reply.value, now: now.nanoseconds, random: .random(in: 0..<1))
             return act(action, kind)
         }
@@ -289,6 +309,10 @@ final class Uplink {
             switch ask {
             case .standing: standingRead(reply)
             case .page: pageRead(reply)
+            // Untracked sessions would outlive their end.
+            case .tracking: if let error = reply.errorText { lost(.command, LinkMachine.sentence(error)) }
+            case .session(let read, let stream, let loop): sessionRead(read, reply, stream, loop: loop)
+            case .watchedSession(let read): watchedSessionRead(read, reply)
             default: answered(ask, reply.value)
             }
         case .subscription:
@@ -382,6 +406,7 @@ final class Uplink {
     }
 
     func tell(_ loop: Int, _ message: LoopMessage) {
+        guard loop != self.loop.index else { return self.loop.keep(message) }
         guard shared.mailboxes.indices.contains(loop) else { return }
         shared.mailboxes[loop].post(message)
     }
@@ -405,7 +430,7 @@ final class Uplink {
             let key = keys.permissions(of: user)
             pending.append(Command([Array("HGET".utf8), key, resource.bytes]), .permission(stream, loop: loop))
         case .firstSeen(let session, let left):
-            guard let policy = configuration.sessions else { return }
+            guard let policy = sessions else { return }
             let command = Scripts.firstSeen(key: keys.first(session), left: left, longest: policy.longestLife)
             pending.append(command, .firstSeen(stream, loop: loop))
         case .token(let check):
@@ -427,11 +452,6 @@ final class Uplink {
                 let isNoPrimary = error.hasPrefix("READONLY") || error.hasPrefix("NOREPLICAS")
                 perform(machine.probeRefused(LinkMachine.sentence(error), isNoPrimary: isNoPrimary))
             }
-        case .tracking:
-            // Untracked sessions would outlive their end.
-            if let error = value.errorText { lost(.command, LinkMachine.sentence(error)) }
-        case .session(let read, let stream, let loop): sessionRead(read, value, stream, loop: loop)
-        case .watchedSession(let read): watchedSessionRead(read, value)
         case .firstSeen(let stream, let loop): tell(loop, .answered(stream, time(value)))
         case .touch: touched(value)
         case .token(let stream, let loop): tell(loop, .answered(stream, check(value)))
@@ -447,7 +467,7 @@ final class Uplink {
         case .presence(let change): presenceAnswered(change, value)
         case .epoch: epoch = value.bytes
         // Read as they came, by ``take(_:_:)``.
-        case .standing, .page: break
+        case .standing, .page, .tracking, .session, .watchedSession: break
         case .restored(let copy): restored(copy, value)
         case .adoption(let adoption): adopted(adoption, value)
         case .heartbeat(let sentAt): heartbeatAnswered(value, sentAt: sentAt)
