@@ -14,6 +14,8 @@ struct MemoryScenario {
 
     private static let most = 1000
     private static let rounds = 10
+    /// A gate gives memory back within seconds of a crowd's end, at most once in ten.
+    private static let patience = 12
 
     /// How many few are: half of all where there are not many.
     private var few: Int {
@@ -39,7 +41,7 @@ struct MemoryScenario {
             row("idle, \(session.connections) connections", \.all, 600, nil),
             row("more after \(Self.rounds) rounds, connected", \.growth, nil, "tables that first grow on the way back"),
             row("of it since round 2", \.lateGrowth, 0, "what goes on growing"),
-            row("kept after \(Self.rounds) rounds, nobody connected", \.left, nil, "not given back to the kernel"),
+            row("kept when all have gone for \(Self.patience) s", \.left, nil, "not given back to the kernel"),
         ]
     }
 
@@ -67,6 +69,8 @@ struct MemoryScenario {
         }
         sizes.lateGrowth = sizes.growth - settled
         try empty(client, server)
+        progress("memory \(name): nobody is connected, for \(Self.patience) s")
+        Machine.sleep(milliseconds: Self.patience * 1000)
         sizes.left = (try resident(server) - begin) / count
         return sizes
     }

@@ -47,6 +47,25 @@ import Testing
         #expect(find(&known, "s", 0) == nil && known.count == 0)
     }
 
+    /// What is told while there is always a read under way does not heap up: what is awaited then is not kept, and what is read later is.
+    @Test func changesAreBounded() {
+        var known = tracked(entries: 4)
+        let awaited = known.asked("s")
+        for number in 0..<4 { known.changed(Identifier("a\(number)")) }
+        let later = known.asked("t")
+        for number in 4..<7 {
+            known.changed(Identifier("a\(number)"))
+            #expect(known.changeCount <= 4)
+        }
+        let last = known.asked("u")
+        known.answered("s", awaited, state(), sentAt: at(0), now: at(0), wall: wall)
+        known.answered("t", later, state(), sentAt: at(0), now: at(0), wall: wall)
+        known.answered("u", last, state(), sentAt: at(0), now: at(0), wall: wall)
+        #expect(find(&known, "s") == nil && find(&known, "t") == nil)
+        #expect(find(&known, "u") == state())
+        #expect(known.changeCount == 0)
+    }
+
     @Test func aProbeProvesThatNothingWasTold() {
         var known = tracked()
         read(&known, "s", state())

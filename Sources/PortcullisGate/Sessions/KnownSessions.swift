@@ -51,6 +51,10 @@ struct KnownSessions {
         young.count + old.count
     }
 
+    var changeCount: Int {
+        changes.count
+    }
+
     // MARK: - Reading
 
     /// A read is sent.
@@ -89,11 +93,20 @@ struct KnownSessions {
         return changedAt.map { stamp < $0 } ?? false
     }
 
+    /// Where there is no moment without a read under way and too many changes are told, no answer that is awaited is kept.
+    private mutating func note(_ id: Identifier) {
+        if changes.count >= max(1, limits.entries) {
+            changes = [:]
+            forgottenAt = serial
+        }
+        changes[id] = serial
+    }
+
     // MARK: - What Redis tells
 
     mutating func changed(_ id: Identifier) {
         serial += 1
-        if readingCount > 0 { changes[id] = serial }
+        if readingCount > 0 { note(id) }
         remove(id)
     }
 
