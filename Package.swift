@@ -9,9 +9,10 @@ let features: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-/// The data plane, and what it is made of. In a release build accesses are not checked at run time for being exclusive: each is by the loop's own
-/// thread, 160 of them are made in a handshake, and the checks are a twentieth of what it costs. The compiler checks what it can see as ever, and
-/// the builds that the tests, the sanitizers and the fuzzers run in check all of it.
+/// The data plane, and what it is made of. In a release build accesses are not checked at run time for being exclusive: 160 are made in a
+/// handshake, and the checks are a twentieth of what it costs. None of them is held across a call that comes back to the same property:
+/// closures that run inside the registry or the rooms only read these. The compiler checks what it can see as ever, and the builds in which
+/// the tests, the sanitizers and the fuzzers run check all of it.
 let hot = features + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 let package = Package(

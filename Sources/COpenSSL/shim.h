@@ -1,7 +1,7 @@
 #ifndef PORTCULLIS_COPENSSL_SHIM_H
 #define PORTCULLIS_COPENSSL_SHIM_H
 
-// The hash functions by their low-level names are called deprecated, and are what RunningDigest.swift needs.
+// The hash functions by their low-level names are called deprecated, and are what HashState.swift needs.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include <openssl/bio.h>

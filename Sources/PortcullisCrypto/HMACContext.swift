@@ -20,6 +20,8 @@ public final class HMACContext {
                     hash.update(secret)
                     hash.finish(into: &digest)
                     for at in 0..<key.hash.byteCount { block[at] = digest[at] }
+                    // Safe: it is bytes. It stands for the key.
+                    withUnsafeMutableBytes(of: &digest) { OPENSSL_cleanse($0.baseAddress, $0.count) }
                 }
             }
             for at in block.indices { block[at] ^= 0x36 }

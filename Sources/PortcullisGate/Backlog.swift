@@ -37,7 +37,7 @@ struct Backlog<Message: Sendable> {
         let message = messages[next].take()
         next += 1
         if next == messages.count {
-            messages.removeAll(keepingCapacity: next <= 1024)
+            messages.removeAll(keepingCapacity: messages.capacity <= 1024)
             next = 0
         }
         return message

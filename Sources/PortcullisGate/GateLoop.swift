@@ -65,7 +65,7 @@ final class GateLoop {
     var output: [UInt8] = []
     /// The JSON of a message that is to stand in a frame, used again and again.
     var messageText: [UInt8] = []
-    /// What is hashed for `Sec-WebSocket-Accept`, and by what; used again and again.
+    /// What is hashed for `Sec-WebSocket-Accept`; used again and again.
     var acceptInput: [UInt8] = []
     /// Whom a message goes to; used again and again.
     var receivers: [UInt32] = []
@@ -183,7 +183,8 @@ final class GateLoop {
         }
     }
 
-    /// What the uplink has to say to its own loop: as by the mailbox, behind all that came there, but nobody need be woken.
+    /// What the uplink has to say to its own loop: as by the mailbox, behind all that came there. Nobody is woken: the mail is read in this turn
+    /// or the next, which for what is said at its very end, of a link that is lost, may be a tick later.
     func keep(_ message: LoopMessage) {
         mail.fill(from: mailbox)
         mail.append(message)

@@ -42,12 +42,12 @@ public final class Mailbox<Message: Sendable>: Sendable {
     public func post(_ message: Message) {
         let wasEmpty = messages.withLock { messages in
             messages.append(message)
-            return messages.count == 1
-        }
-        if wasEmpty {
+            guard messages.count == 1 else { return false }
+            // Under the lock: who posts behind this one and then looks must see that there is mail.
             hasMail.store(true, ordering: .releasing)
-            waker.wake()
+            return true
         }
+        if wasEmpty { waker.wake() }
     }
 
     /// Takes out all that is there. Costs one load where there is nothing; an empty batch is exchanged for what is there, which copies

@@ -14,7 +14,11 @@ extension SessionCodec {
         guard json.kind(of: 0) == .object else { throw Refusal(.unknownSession, "The session's value is no object.") }
         let places = places(json, bytes.span)
         var text: [UInt8] = []
-        text.reserveCapacity(json.length(places.user) + id.bytes.count)
+        // None is longer than an id may be.
+        let lengths = [places.user, places.tenant, places.device].reduce(id.bytes.count) {
+            $0 + min(255, json.length($1))
+        }
+        text.reserveCapacity(lengths)
         guard let user = places.user, json.kind(of: user) != .null else { throw Self.lacksUser }
         guard json.appendID(user, in: bytes.span, to: &text) else { throw Self.hasNoValidUser }
         let userEnd = UInt16(text.count)

@@ -29,7 +29,7 @@ import Testing
     }
 
     private func read(_ known: inout KnownSessions, _ id: Identifier, _ state: SessionState, _ time: Int64 = 0) {
-        let stamp = known.asked(id)
+        let stamp = known.asked()
         known.answered(id, stamp, state, sentAt: at(time), now: at(time), wall: wall + Milliseconds(time))
     }
 
@@ -50,14 +50,14 @@ import Testing
     /// What is told while there is always a read under way does not heap up: what is awaited then is not kept, and what is read later is.
     @Test func changesAreBounded() {
         var known = tracked(entries: 4)
-        let awaited = known.asked("s")
+        let awaited = known.asked()
         for number in 0..<4 { known.changed(Identifier("a\(number)")) }
-        let later = known.asked("t")
+        let later = known.asked()
         for number in 4..<7 {
             known.changed(Identifier("a\(number)"))
             #expect(known.changeCount <= 4)
         }
-        let last = known.asked("u")
+        let last = known.asked()
         known.answered("s", awaited, state(), sentAt: at(0), now: at(0), wall: wall)
         known.answered("t", later, state(), sentAt: at(0), now: at(0), wall: wall)
         known.answered("u", last, state(), sentAt: at(0), now: at(0), wall: wall)
@@ -79,10 +79,10 @@ import Testing
 
     @Test func aChangeIsHeardBeforeTheAnswer() {
         var known = tracked()
-        let first = known.asked("s")
+        let first = known.asked()
         known.changed("s")
-        let second = known.asked("s")
-        let other = known.asked("t")
+        let second = known.asked()
+        let other = known.asked()
         known.answered("s", first, state("old"), sentAt: at(0), now: at(1), wall: wall)
         #expect(find(&known, "s") == nil)
         known.answered("s", second, state("new"), sentAt: at(0), now: at(1), wall: wall)
@@ -97,12 +97,12 @@ import Testing
     @Test func eachChangeIsOfItsOwnSession() {
         var known = tracked()
         let ids = ["a", "b", "c"] as [Identifier]
-        let before = ids.map { known.asked($0) }
+        let before = ids.map { _ in known.asked() }
         known.changed("a")
         known.changed("b")
-        let between = known.asked("a")
+        let between = known.asked()
         known.changed("a")
-        let last = known.asked("a")
+        let last = known.asked()
         for (id, stamp) in zip(ids, before) {
             known.answered(id, stamp, state("before"), sentAt: at(0), now: at(1), wall: wall)
         }
@@ -122,15 +122,15 @@ import Testing
         #expect(find(&known, "s") == nil, "nobody tracks it yet")
         known.forgetAll(isTracking: true)
         read(&known, "s", state())
-        let underWay = known.asked("t")
+        let underWay = known.asked()
         known.forgetAll(isTracking: false)
-        let untracked = known.asked("u")
+        let untracked = known.asked()
         known.forgetAll(isTracking: true)
         for (id, stamp) in [(Identifier("t"), underWay), ("u", untracked)] {
             known.answered(id, stamp, state(), sentAt: at(0), now: at(0), wall: wall)
         }
         for id in [Identifier("s"), "t", "u"] { #expect(find(&known, id) == nil) }
-        let last = known.asked("v")
+        let last = known.asked()
         known.linkLost()
         known.forgetAll(isTracking: true)
         known.answered("v", last, state(), sentAt: at(0), now: at(0), wall: wall)

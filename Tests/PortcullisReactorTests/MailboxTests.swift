@@ -41,6 +41,28 @@ import Testing
         #expect(batch.isEmpty)
     }
 
+    /// Who posts and then looks finds what it has posted, and all that was posted before, whoever else posts meanwhile.
+    @Test func whatIsPostedIsThere() throws {
+        let mailbox = try Mailbox<Int>()
+        let hasEnded = Atomic(false)
+        let others = try (0..<2).map { _ in
+            try LoopThread("poster") {
+                while !hasEnded.load(ordering: .relaxed) { mailbox.post(-1) }
+            }
+        }
+        var batch: [Int?] = []
+        var missed = 0
+        for number in 0..<100_000 {
+            mailbox.post(number)
+            mailbox.drain(into: &batch)
+            if batch.last(where: { $0 != -1 }) != number { missed += 1 }
+            batch.removeAll(keepingCapacity: true)
+        }
+        hasEnded.store(true, ordering: .relaxed)
+        for thread in others { thread.join() }
+        #expect(missed == 0)
+    }
+
     /// An engine that waits for ever wakes for every letter.
     @Test func wakes() async throws {
         let engine = try EngineUnderTest { _, _, _, _ in }

@@ -59,7 +59,7 @@ struct KnownSessions {
 
     /// A read is sent.
     /// - Returns: what its answer must come with.
-    mutating func asked(_ id: Identifier) -> UInt64 {
+    mutating func asked() -> UInt64 {
         readingCount += 1
         return isTracking ? serial : Self.untracked
     }
@@ -188,7 +188,7 @@ struct SessionRead {
     let id: Identifier
     /// When it was sent, or before.
     let sentAt: BootTime
-    /// Of ``KnownSessions/asked(_:)``.
+    /// Of ``KnownSessions/asked()``.
     let stamp: UInt64
 }
 

@@ -2,8 +2,8 @@ import PortcullisCore
 import PortcullisRedis
 import PortcullisWire
 
-/// What is configured about sessions, in the form in which loops use it with each handshake: shared, because a policy is a dozen references
-/// that would be counted with each look at it.
+/// What is configured about sessions, in the form in which a loop uses it with each handshake: one object, because a policy is a dozen references
+/// that would be counted with each look at it. The uplink has its loop's.
 final class SessionRules: Sendable {
     let key: SessionKey
     let codec: SessionCodec

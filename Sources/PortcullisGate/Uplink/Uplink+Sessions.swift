@@ -24,7 +24,7 @@ extension Uplink {
         guard let sessions else { return }
         let key = sessions.key.parts(id)
         if sessions.key.isHashed, !sessionKeys.note(key.id, id) { sessionsUncertain() }
-        let read = SessionRead(id: id, sentAt: now, stamp: knownSessions.asked(id))
+        let read = SessionRead(id: id, sentAt: now, stamp: knownSessions.asked())
         pending.append(sessions.reading, key, .tracking, ask(read))
     }
 
