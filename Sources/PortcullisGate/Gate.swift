@@ -18,15 +18,19 @@ public final class Gate: Sendable {
         _ configuration: GateConfiguration,
         report: @escaping @Sendable (GateReport) -> Void
     ) throws(SocketError) {
-        // A port that several sockets share is shared with strangers too: it must be free before ours share it.
-        let probe = try ListeningSocket(configuration.listen)
-        let endpoint = probe.endpoint
         var listeners: [ListeningSocket?] = []
+        var endpoint = configuration.listen
         switch endpoint {
-        case .unix: listeners = [probe] + Array(repeating: nil, count: configuration.loops - 1)
-        case .tcp:
-            probe.close()
-            for _ in 0..<configuration.loops { listeners.append(try ListeningSocket(endpoint, reusePort: true)) }
+        case .unix: listeners = [try ListeningSocket(endpoint)] + Array(repeating: nil, count: configuration.loops - 1)
+        case .tcp(_, let port):
+            // A port that several sockets share is shared with strangers too: it must be free before ours share it. One that the kernel
+            // chooses is, and let go for a moment it could be given to somebody else.
+            if port != 0 { try ListeningSocket(endpoint).close() }
+            for _ in 0..<configuration.loops {
+                let listener = try ListeningSocket(endpoint, reusePort: true)
+                endpoint = listener.endpoint
+                listeners.append(listener)
+            }
         }
         var mailboxes: [Mailbox<LoopMessage>] = []
         for _ in 0..<configuration.loops { mailboxes.append(try Mailbox()) }

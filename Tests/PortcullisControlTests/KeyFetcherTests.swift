@@ -152,7 +152,8 @@ import Testing
             ["s_server", "-accept", "127.0.0.1:0", "-key", key, "-cert", certificate, "-WWW"],
             in: folder.path
         )
-        defer { server.process.terminate() }
+        // Not SIGTERM: a test of the same process may have it blocked, and the server inherits that.
+        defer { kill(server.process.processIdentifier, SIGKILL) }
         let line = try #require(try server.line(startingWith: "ACCEPT"))
         let port = try #require(line.split(separator: ":").last)
         let reason = await Self.reason("https://127.0.0.1:\(port)/keys")
