@@ -1,3 +1,5 @@
+import PortcullisWire
+
 /// One command to Redis: its name and arguments, as bytes.
 public struct Command: Equatable, Sendable {
     public let words: [[UInt8]]
@@ -32,12 +34,7 @@ public struct Command: Equatable, Sendable {
     /// Appends a count of words or bytes: a mark, the number, the end of the line.
     static func append(_ mark: UInt8, _ number: Int, to output: inout [UInt8]) {
         output.append(mark)
-        var scale = 1
-        while number / scale >= 10 { scale *= 10 }
-        while scale > 0 {
-            output.append(UInt8(ascii: "0") + UInt8(number / scale % 10))
-            scale /= 10
-        }
+        output.append(decimal: number)
         appendEnd(to: &output)
     }
 }

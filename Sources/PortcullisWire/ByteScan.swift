@@ -192,7 +192,7 @@ extension [UInt8] {
         bytes.extracting(range).withUnsafeBufferPointer { append(contentsOf: $0) }
     }
 
-    mutating func append(decimal number: some FixedWidthInteger) {
+    public mutating func append(decimal number: some FixedWidthInteger) {
         append(contentsOf: String(number).utf8)
     }
 }
